@@ -161,10 +161,12 @@ class Reason(StrEnum):
     NOT_FOUND = "not-found"
     MESSAGE_NOT_ALLOWED = "message-not-allowed"
     MESSAGE_MALFORMED = "message-malformed"
+    MESSAGE_TOO_LARGE = "message-too-large"
     RATE_LIMITED = "rate-limited"
     TOO_MANY_SOCKETS = "too-many-sockets"
     TOO_MANY_CONNECTIONS = "too-many-connections"
 
+    APPLICATION_REFUSED = "application-refused"
     APPLICATION_ERROR = "application-error"
     ENGINE_ERROR = "engine-error"
     AUDIT_UNAVAILABLE = "audit-unavailable"

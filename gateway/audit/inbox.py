@@ -1,0 +1,237 @@
+"""What waits to be written: a bounded queue of receipts between all threads and the one writer.
+
+One lock guards the queue and every receipt in it. It is held for a few list operations and never during one of the
+disk's, so that `put` on the event loop cannot wait for the disk.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final, Literal
+
+from gateway.audit.events import Durability, Event
+from gateway.errors import AuditUnavailable
+
+Cause = Literal["disk-full", "disk-error", "timeout", "closed", "queue-full", "log-replaced"]
+
+_DURABLE: Final = "durable"
+_Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Event
+
+
+class Receipt:
+    """The promise that one event is, or will be, on the disk."""
+
+    __slots__ = ("_lock", "_outcome", "_waiters", "durability", "event", "queued_at")
+
+    def __init__(self, lock: threading.Lock, event: Event, durability: Durability) -> None:
+        self.event = event
+        self.durability = durability
+        self.queued_at = time.monotonic()
+        self._lock = lock
+        self._outcome: str | None = None
+        self._waiters: list[_Waiter] | None = None
+
+    async def durable(self) -> None:
+        """Return when the event is on the disk. Never blocks the loop.
+
+        Raises:
+            AuditUnavailable: it will never be: `disk-full`, `disk-error`, `log-replaced`, `timeout` or `closed`.
+        """
+        if self._outcome is None:
+            loop = asyncio.get_running_loop()
+            future = loop.create_future()
+            if self._enlist((loop, future)):
+                await future
+        self._judge()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block this thread until the event is on the disk, at most `timeout` seconds. Not for the event loop's thread.
+
+        Raises:
+            AuditUnavailable: as `durable`; `timeout` also when the time has passed.
+        """
+        done = threading.Event()
+        if self._outcome is None and self._enlist(done) and not done.wait(timeout):
+            raise AuditUnavailable("timeout")
+        self._judge()
+
+    def _enlist(self, waiter: _Waiter) -> bool:
+        with self._lock:
+            if self._outcome is not None:
+                return False
+            self._waiters = [*(self._waiters or ()), waiter]
+            return True
+
+    def _judge(self) -> None:
+        if self._outcome != _DURABLE:
+            raise AuditUnavailable(self._outcome or "closed")
+
+    def settle(self, outcome: str) -> list[_Waiter]:
+        """Fix the outcome and hand over who waits for it. Only under the lock."""
+        self._outcome = outcome
+        waiters, self._waiters = self._waiters, None
+        return waiters or []
+
+
+class Suppressed:
+    """How many events were refused or lost since it was last asked for, and from when to when (milliseconds)."""
+
+    __slots__ = ("count", "first", "last")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = 0
+        self.last = 0
+
+    def add(self, time_of_event: int) -> None:
+        """Count one."""
+        self.first = self.first if self.count else time_of_event
+        self.last = time_of_event
+        self.count += 1
+
+
+class Inbox:
+    """The bounded queue. `put` from any thread, everything else from the writer and its watchdog."""
+
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        self.lock = threading.Lock()
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._queue: deque[Receipt] = deque()
+        self._taken: list[Receipt] = []
+        self._bytes = 0
+        self._refusal: Cause | None = None
+        self._wake = threading.Event()
+        self._suppressed = Suppressed()
+
+    def put(self, event: Event, durability: Durability) -> Receipt:
+        """Queue an event for the next commit.
+
+        Raises:
+            AuditUnavailable: at once, when the log is failed or closed, or `queue-full`. The event is counted.
+        """
+        receipt = Receipt(self.lock, event, durability)
+        with self.lock:
+            self._admit(event)
+            self._queue.append(receipt)
+            self._bytes += len(event.body)
+            idle = len(self._queue) == 1 and not self._taken
+        if idle:
+            self._wake.set()
+        return receipt
+
+    def _admit(self, event: Event) -> None:
+        refusal = self._refusal
+        full = (
+            len(self._queue) + len(self._taken) >= self._max_events or self._bytes + len(event.body) > self._max_bytes
+        )
+        if refusal is None and full:
+            refusal = "queue-full"
+        if refusal is not None:
+            self._suppressed.add(event.time)
+            raise AuditUnavailable(refusal)
+
+    def take(self, max_bytes: int, timeout: float) -> list[Receipt]:
+        """All that waits, oldest first, up to `max_bytes`; empty when nothing came within `timeout` seconds."""
+        if not self._queue:
+            self._wake.wait(timeout)
+        self._wake.clear()
+        with self.lock:
+            size = 0
+            while self._queue and (not self._taken or size + len(self._queue[0].event.body) <= max_bytes):
+                receipt = self._queue.popleft()
+                size += len(receipt.event.body)
+                self._taken.append(receipt)
+            return self._taken
+
+    def acknowledge(self) -> bool:
+        """Tell who waits for the taken batch that it is durable. False: it was given up meanwhile, and they know."""
+        with self.lock:
+            if self._refusal is not None and not self._taken:
+                return False
+            waiters = self._settle(self._taken, _DURABLE)
+            self._taken = []
+        _notify(waiters)
+        return True
+
+    def refuse(self, cause: Cause) -> bool:
+        """Give up what was taken and what waits, refuse what comes, for this cause. False when it was so already."""
+        with self.lock:
+            if self._refusal not in (None, "closed"):
+                return False
+            self._refusal = cause
+            lost = [*self._taken, *self._queue]
+            for receipt in lost:
+                self._suppressed.add(receipt.event.time)
+            waiters = self._settle(lost, cause)
+            self._taken = []
+            self._queue.clear()
+        _notify(waiters)
+        return True
+
+    def accept(self) -> None:
+        """Take events again, unless it was closed meanwhile."""
+        with self.lock:
+            if self._refusal != "closed":
+                self._refusal = None
+
+    def close(self) -> None:
+        """Refuse what comes from now on; what waits is still written."""
+        with self.lock:
+            self._refusal = "closed"
+        self._wake.set()
+
+    def take_suppressed(self) -> Suppressed:
+        """What was refused or lost since the last call."""
+        with self.lock:
+            result, self._suppressed = self._suppressed, Suppressed()
+            return result
+
+    def put_back(self, suppressed: Suppressed) -> None:
+        """Count again what could not be reported."""
+        with self.lock:
+            now = self._suppressed
+            suppressed.count += now.count
+            suppressed.last = now.last or suppressed.last
+            self._suppressed = suppressed
+
+    @property
+    def suppressed(self) -> int:
+        """How many events were refused or lost since that was last reported."""
+        return self._suppressed.count
+
+    def waits_since(self) -> float | None:
+        """When the oldest event that is not yet durable was queued, on the monotonic clock."""
+        with self.lock:
+            if self._taken:
+                return self._taken[0].queued_at
+            return self._queue[0].queued_at if self._queue else None
+
+    def _settle(self, receipts: Iterable[Receipt], outcome: str) -> list[_Waiter]:
+        waiters: list[_Waiter] = []
+        for receipt in receipts:
+            self._bytes -= len(receipt.event.body)
+            waiters += receipt.settle(outcome)
+        return waiters
+
+
+def _notify(waiters: Iterable[_Waiter]) -> None:
+    """One call into each event loop, however many wait on it: a call is a system call and a wake-up."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for waiter in waiters:
+        if isinstance(waiter, threading.Event):
+            waiter.set()
+        else:
+            loops.setdefault(waiter[0], []).append(waiter[1])
+    for loop, futures in loops.items():
+        with suppress(RuntimeError):  # the loop was closed while somebody waited: nobody is left to tell
+            loop.call_soon_threadsafe(_release, futures)
+
+
+def _release(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():  # cancelled: the visitor left
+            future.set_result(None)

@@ -1,0 +1,130 @@
+"""The record, read while it is written: events in the order of the log, from one process's directory or from all of them.
+
+Reads only complete lines, so the end of a line that is being written, or that a crash has torn, is never taken for an event.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gateway.audit.segment import segment_path, segments
+
+_BLOCK: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One event: the line as it stands in the file, and what it says."""
+
+    raw: bytes
+    event: dict[str, Any]
+
+    @property
+    def place(self) -> tuple[int, str, int]:
+        """Where it belongs among the events of several logs: by time, then log, then sequence."""
+        metadata = self.event["metadata"]
+        return int(self.event.get("time", 0)), str(metadata.get("log_name", "")), int(metadata["sequence"])
+
+
+def parse(raw: bytes) -> Line | None:
+    """The event of one line; None for a header, for any other kind of line, and for what is no JSON."""
+    try:
+        event = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if not isinstance(event, dict):
+        return None
+    metadata = event.get("metadata")
+    known = isinstance(metadata, dict) and isinstance(metadata.get("sequence"), int)
+    return Line(raw, event) if known and isinstance(event.get("time"), int) else None
+
+
+def logs(state: Path) -> list[Path]:
+    """The directories of all logs below a state directory."""
+    return sorted(path for path in (state / "audit").glob("*/*") if segments(path))
+
+
+def last(directory: Path) -> Iterator[Line]:
+    """The events of one log, newest first."""
+    for _, path in reversed(segments(directory)):
+        for raw in _backwards(path):
+            if (line := parse(raw)) is not None:
+                yield line
+
+
+def _backwards(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        at = file.seek(0, 2)
+        rest = b""
+        complete = False
+        while at > 0:
+            at, size = max(0, at - _BLOCK), min(_BLOCK, at)
+            file.seek(at)
+            pieces = (file.read(size) + rest).split(b"\n")
+            rest = pieces[0]
+            # Behind the last newline is a line that is not complete.
+            yield from reversed(pieces[1:] if complete else pieces[1:-1])
+            complete = True
+        if rest and complete:
+            yield rest
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where a reader of one log has got to. `read` goes on from there, across segments."""
+
+    directory: Path
+    start: int = -1
+    at: int = 0
+    _rest: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def at_end(cls, directory: Path) -> "Cursor":
+        """Behind everything that the log holds now."""
+        found = segments(directory)
+        return cls(directory, found[-1][0], _complete_size(found[-1][1])) if found else cls(directory)
+
+    def read(self) -> Iterator[Line]:
+        """The events that came since."""
+        while (start := self._segment()) is not None:
+            yield from self._rest_of(segment_path(self.directory, start))
+            following = [first for first, _ in segments(self.directory) if first > start]
+            if not following:
+                return
+            # The next segment exists, so this one is complete: its last bytes may have come after we looked.
+            yield from self._rest_of(segment_path(self.directory, start))
+            self.start, self.at, self._rest = following[0], 0, b""
+
+    def _segment(self) -> int | None:
+        if self.start < 0 and (found := segments(self.directory)):
+            self.start = found[0][0]
+        return self.start if self.start >= 0 else None
+
+    def _rest_of(self, path: Path) -> Iterator[Line]:
+        with path.open("rb") as file:
+            file.seek(self.at)
+            data = self._rest + file.read()
+            self.at = file.tell()
+        *complete, self._rest = data.split(b"\n")
+        for raw in complete:
+            if (line := parse(raw)) is not None:
+                yield line
+
+
+def _complete_size(path: Path) -> int:
+    with path.open("rb") as file:
+        size = at = file.seek(0, 2)
+        while at > 0:
+            at = max(0, at - _BLOCK)
+            file.seek(at)
+            if (found := file.read(min(_BLOCK, size - at)).rfind(b"\n")) >= 0:
+                return at + found + 1
+    return 0
+
+
+def merge(lines: Iterable[Line]) -> list[Line]:
+    """The events of several logs in one order."""
+    return sorted(lines, key=lambda line: line.place)

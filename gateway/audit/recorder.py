@@ -1,0 +1,87 @@
+"""Between the exchanges and the ledger: what is recorded when, and what happens when it cannot be."""
+
+from dataclasses import replace
+from typing import Literal, Protocol
+
+import structlog
+
+from gateway.audit.events import Durability, closed, opened
+from gateway.audit.inbox import Receipt
+from gateway.audit.ledger import Ledger
+from gateway.audit.stamp import stamp
+from gateway.errors import AuditUnavailable
+from gateway.model import Decision, Deny, ExchangeClosed, ExchangeOpened, Policy, Reason, RequestContext
+
+log = structlog.get_logger("gateway.audit")
+
+
+class Recordable(Protocol):
+    """An exchange, as far as the record is concerned."""
+
+    policy: Policy
+    decision: Decision | None
+    recorded: bool
+    reason: Reason | None
+
+    def opened(self, decision: Decision) -> ExchangeOpened: ...
+    def closed(self, opened: ExchangeOpened) -> ExchangeClosed: ...
+
+
+class Recorder:
+    """Writes the decision of an exchange, and its end.
+
+    `on_failure = "deny"`: an exchange whose decision cannot be recorded is refused. `"degrade"`: it goes on, the alarm
+    is raised (process log, readiness), and the ledger counts what it lost for its `audit.suppressed` event.
+    """
+
+    def __init__(self, ledger: Ledger, on_failure: Literal["deny", "degrade"] = "deny") -> None:
+        self.ledger = ledger
+        self.on_failure = on_failure
+
+    def submit(self, exchange: Recordable, durability: Durability = Durability.BEFORE) -> Receipt | None:
+        """Queue the decision, to be waited for with `confirm` as `durability` says. None: it cannot be recorded, and the operator has said to go on.
+
+        Raises AuditUnavailable: it cannot be recorded, and the exchange must be refused.
+        """
+        exchange.recorded = True
+        decision = exchange.decision or Deny(Reason.ENGINE_ERROR, exchange.policy.ref)
+        try:
+            return self.ledger.append(opened(exchange.opened(decision), stamp()), durability)
+        except AuditUnavailable as error:
+            self._failed(error)
+            return None
+
+    def message_refused(self, exchange: Recordable, context: RequestContext, decision: Decision) -> Receipt | None:
+        """Queue the decision on one message inside the exchange's socket. Raises AuditUnavailable, as `submit` does."""
+        refused = replace(exchange.opened(decision), context=context)
+        try:
+            return self.ledger.append(opened(refused, stamp()), Durability.BEFORE)
+        except AuditUnavailable as error:
+            self._failed(error)
+            return None
+
+    async def confirm(self, receipt: Receipt | None) -> None:
+        """Wait until the decision is durable. Raises AuditUnavailable, as `submit` does."""
+        if receipt is None:
+            return
+        try:
+            await receipt.durable()
+        except AuditUnavailable as error:
+            self._failed(error)
+
+    def closed(self, exchange: Recordable) -> None:
+        """Queue the closing record, and the decision if nobody has. Never raises: the answer is already out."""
+        decision = exchange.decision or Deny(exchange.reason or Reason.ENGINE_ERROR, exchange.policy.ref)
+        before = exchange.opened(decision)
+        try:
+            if not exchange.recorded:
+                exchange.recorded = True
+                self.ledger.append(opened(before, stamp()), Durability.ASYNC)
+            self.ledger.append(closed(exchange.closed(before), stamp()), Durability.ASYNC)
+        except AuditUnavailable:
+            pass  # the ledger counts it and says so in the record when it can write again
+
+    def _failed(self, error: AuditUnavailable) -> None:
+        if self.on_failure == "deny":
+            raise error
+        log.error("audit.degraded", cause=error.cause)

@@ -1,0 +1,139 @@
+"""What a running gateway holds open: policies, state directory, record. Opened together, closed together."""
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from gateway import __version__
+from gateway.audit.events import Durability, Event, lifecycle, policy_change
+from gateway.audit.ledger import Ledger
+from gateway.audit.options import LedgerOptions
+from gateway.audit.recorder import Recorder
+from gateway.audit.stamp import stamp
+from gateway.errors import AuditUnavailable, ConfigurationError, GatewayError, StartupError
+from gateway.model import ANONYMOUS, Policy, PolicyRef
+from gateway.middleware.headers import ALWAYS
+from gateway.revisions import KeptLastGood, Reloaded, Revisions
+from gateway.settings import Brand as BrandSettings
+from gateway.settings import Settings
+from gateway.state.directory import StateDirectory
+from gateway.state.secrets import Secret
+from gateway.web.brand import Brand
+from gateway.web.health import Health
+
+log = structlog.get_logger("gateway.policy")
+
+
+@dataclass(slots=True)
+class Resources:
+    """Everything that must be closed again, and what is made of it once."""
+
+    settings: Settings
+    revisions: Revisions
+    state: StateDirectory
+    ledger: Ledger
+    recorder: Recorder
+    brand: Brand
+    health: Health = field(init=False)
+    _judging: PolicyRef | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Health reads the other parts."""
+        self.health = Health(self.revisions, self.ledger)
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Resources":
+        """Open in the order in which a mistake costs least: nothing is written before the policies are known good.
+
+        Raises:
+            ConfigurationError: policies or brand.
+            StartupError: the state directory or the record.
+        """
+        revisions = Revisions(settings.policies)
+        brand = brand_of(settings.brand)
+        state = StateDirectory.prepare(settings.state_dir)
+        options = LedgerOptions(ack_timeout=settings.audit.ack_timeout, segment_size=settings.audit.segment_size)
+        ledger = Ledger.open(state.audit_directory(), origin=f"{state.instance}/w0", options=options)
+        return cls(settings, revisions, state, ledger, Recorder(ledger, settings.audit.on_failure), brand)
+
+    def active_policy(self) -> Policy:
+        """The policy in force at this moment."""
+        return self.revisions.active
+
+    @property
+    def session_keys(self) -> tuple[Secret, ...]:
+        """The keys of our cookie, newest first: the operator's, else those of the state directory."""
+        return self.settings.session.keys or self.state.session_keys()
+
+    def announce(self) -> None:
+        """Record that we begin, and under which policy; record every change of it from now on."""
+        ref = self.revisions.active.ref
+        self._judging = ref
+        self._note(lifecycle("gateway.start", "gateway started", {"version": __version__}, stamp()))
+        self._note(policy_change(None, ref, ANONYMOUS, {}, stamp()))
+        self.revisions.subscribe(self._reloaded)
+        self.revisions.watch()
+
+    def close(self) -> None:
+        """Record that we end, and close everything. Safe to call after a start that failed half-way."""
+        self.health.stopping = True
+        self.revisions.close()
+        self._note(lifecycle("gateway.stop", "gateway stopped", {"version": __version__}, stamp()))
+        self.ledger.close()
+
+    def _reloaded(self, outcome: Reloaded | KeptLastGood) -> None:
+        """Called by the thread that watches the policies."""
+        match outcome:
+            case Reloaded(policy=policy):
+                log.info("policy.reloaded", revision=policy.ref.revision, digest=policy.ref.digest)
+                before, self._judging = self._judging, policy.ref
+                self._note(policy_change(before, policy.ref, ANONYMOUS, {}, stamp()))
+            case KeptLastGood(policy=policy, problems=problems):
+                told = [str(problem) for problem in problems]
+                log.error("policy.kept-last-good", revision=policy.ref.revision, problems=told)
+                facts = {"revision": policy.ref.revision, "problems": told[:5]}
+                self._note(lifecycle("policy.rejected", "the last good policy stays", facts, stamp()))
+
+    def _note(self, event: Event) -> None:
+        try:
+            self.ledger.append(event, Durability.BEFORE)
+        except AuditUnavailable:
+            pass  # the ledger is in its failed state, and has raised its own alarm
+
+
+def brand_of(settings: BrandSettings) -> Brand:
+    """The brand with its logo read. Raises SettingsError with every field that cannot be used."""
+    logo = None if settings.logo is None else _logo(settings.logo)
+    return Brand(name=settings.name, logo=logo, colour=settings.colour, support=settings.support)
+
+
+def _logo(path: Path) -> str:
+    if path.suffix == ".svg":
+        return path.read_text("utf-8")
+    kind = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}[path.suffix]
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def explain(error: GatewayError) -> str:
+    """What a server prints when we do not start: every problem, and what to do, a line each."""
+    if isinstance(error, ConfigurationError):
+        lines = [(str(problem), problem.hint) for problem in error.problems]
+    else:
+        lines = [(str(error), error.hint if isinstance(error, StartupError) else None)]
+    return "\n".join(text + (f"\nhint: {hint}" if hint else "") for text, hint in lines)
+
+
+async def not_ready(scope: Scope, receive: Receive, send: Send) -> None:
+    """The whole application before it has started and after it has stopped: nothing is served unrecorded.
+
+    http: 503. websocket: refused. lifespan: never comes here.
+    """
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1013, "reason": "not-ready"})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"5"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 503, "headers": [*headers, *ALWAYS]})
+    await send({"type": "http.response.body", "body": b"not ready\n"})

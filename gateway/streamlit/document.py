@@ -1,0 +1,73 @@
+"""Streamlit's document, served by the gateway itself, so that each copy has its own nonce.
+
+Rewriting Streamlit's answer instead has two traps, both seen: a 304 leaves the browser with a stored nonce that the
+new header does not know (a blank page), and deep links come gzipped. So nothing here can be answered with 304, and
+nothing is stored.
+"""
+
+import re
+import secrets
+from pathlib import Path
+
+from starlette.types import Receive, Scope, Send
+from streamlit import file_util
+
+from gateway.errors import StartupError
+from gateway.middleware.exchange import exchange_of
+from gateway.streamlit.content_security import of_document
+
+_MARK = "@gateway-nonce@"
+_NEEDS_NONCE = re.compile(r'<script(?=[\s>])|<link(?=\s+rel="modulepreload")')
+# Vite's preload helper reads the nonce for later chunks from this element.
+_META = f'<meta property="csp-nonce" nonce="{_MARK}" />'
+
+
+class Document:
+    """Answers every page with Streamlit's document.
+
+    http: GET and HEAD. websocket, lifespan: never routed here.
+    """
+
+    def __init__(self) -> None:
+        index = Path(file_util.get_static_dir()) / "index.html"
+        self._pieces = prepare(index.read_text("utf-8"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/") and exchange_of(scope).context.path != "/":
+            await _without_slash(scope, send)
+            return
+        nonce = secrets.token_urlsafe(18)
+        body = nonce.encode().join(self._pieces)
+        headers = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            *of_document(exchange_of(scope).policy.content_security, nonce),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def prepare(html: str) -> tuple[bytes, ...]:
+    """The document cut at the places where the nonce goes. Raises StartupError when it is not the document we know."""
+    marked = _NEEDS_NONCE.sub(rf'\g<0> nonce="{_MARK}"', html).replace("<head>", f"<head>{_META}", 1)
+    if "<head>" not in html or marked.count("<script nonce=") != marked.count("<script") or "<script" not in html:
+        raise StartupError(
+            "Streamlit's index.html is not laid out as expected, so its scripts cannot be given a nonce",
+            hint="is this version of Streamlit supported? see docs/architecture.md",
+        )
+    return tuple(piece.encode() for piece in marked.split(_MARK))
+
+
+async def _without_slash(scope: Scope, send: Send) -> None:
+    # Relative, so that no Host and no forwarded prefix can send the visitor elsewhere.
+    last = scope["raw_path"].rstrip(b"/").rpartition(b"/")[2]
+    slashes = len(scope["raw_path"]) - len(scope["raw_path"].rstrip(b"/"))
+    query = b"?" + scope["query_string"] if scope["query_string"] else b""
+    headers = [
+        (b"location", b"../" * slashes + last + query),
+        (b"content-length", b"0"),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": 308, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

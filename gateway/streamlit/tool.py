@@ -1,0 +1,114 @@
+"""The Streamlit tool itself, hardened and ready to be wrapped."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.errors import StartupError
+from gateway.middleware.exchange import exchange_of
+from gateway.model import Policy, Surface, Target
+from gateway.streamlit.document import Document
+from gateway.streamlit.handover import HandOver
+from gateway.streamlit.options import harden, verify
+from gateway.streamlit.pages import Pages, discover
+from gateway.streamlit.surfaces import Elsewhere, Surfaces
+
+SUPPORTED = "1.67"  # the versions whose routes, document and messages were looked at: see surfaces.py
+Lifespan = Callable[[Any], AbstractAsyncContextManager[dict[str, Any] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What the tool's owner adds, in Starlette's own types. `middleware` runs inside admission and record."""
+
+    routes: Sequence[BaseRoute] = ()
+    middleware: Sequence[Middleware] = ()
+    lifespan: Lifespan | None = None
+    exception_handlers: Mapping[Any, Callable[[Any, Any], Any]] | None = None
+    on_script_error: Callable[[Exception], bool | None] | None = None
+
+    def target(self, method: str, path: str) -> Target | None:
+        """The target at that path, if the owner has a route there."""
+        for kind in ("http", "websocket"):
+            scope: Scope = {"type": kind, "path": path, "root_path": "", "method": method, "headers": []}
+            for route in self.routes:
+                if route.matches(scope)[0] is not Match.NONE:
+                    methods = getattr(route, "methods", None) or {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+                    return Target(Surface.API, methods=tuple(sorted(methods)))
+        return None
+
+
+class Tool:
+    """One Streamlit script as an ASGI application: its document from us, everything else from Streamlit.
+
+    http: pages get the gateway's copy of Streamlit's document. websocket: Streamlit's. lifespan: Streamlit's, which
+    runs the owner's; hardened options are verified once it has started.
+    """
+
+    def __init__(
+        self, script: Path, extensions: Extensions, *, policy: Policy, base_path: str, cookie_secret: str, reload: bool
+    ) -> None:
+        self.script = script.resolve()
+        if not self.script.is_file():
+            raise StartupError(f"there is no Streamlit script at {script}", hint="name the file: gateway serve tool.py")
+        self.pages = self._discover(policy)
+        self.extensions = extensions
+        # `streamlit run` does the same: a script imports its neighbours.
+        if str(self.script.parent) not in sys.path:
+            sys.path.insert(0, str(self.script.parent))
+        self._streamlit = st.App(
+            self.script,
+            routes=extensions.routes,
+            middleware=extensions.middleware,
+            lifespan=extensions.lifespan,
+            exception_handlers=extensions.exception_handlers,
+            on_script_error=extensions.on_script_error,
+        )
+        limits = policy.limits
+        harden(
+            base_path=base_path,
+            upload_bytes=limits.upload,
+            message_bytes=limits.message,
+            cookie_secret=cookie_secret,
+            reload=reload,
+        )
+        self._document = Document()
+        self._handed_over: ASGIApp = HandOver(self._streamlit)
+
+    def _discover(self, policy: Policy) -> Pages:
+        try:
+            return discover(self.script, policy.streamlit.pages)
+        except SyntaxError as error:
+            raise StartupError(f"{self.script.name} is not valid Python: line {error.lineno}: {error.msg}") from error
+
+    def surfaces(self, ours: Elsewhere) -> Surfaces:
+        """The manifest of everything that is served: `ours` first, then the owner's routes, then Streamlit's."""
+        return Surfaces(self.pages, lambda method, path: ours(method, path) or self.extensions.target(method, path))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._streamlit(scope, receive, _verified(send))
+        elif exchange_of(scope).surface is Surface.PAGE:
+            await self._document(scope, receive, send)
+        else:
+            await self._handed_over(scope, receive, send)
+
+
+def _verified(send: Send) -> Send:
+    async def verified(message: Any) -> None:
+        if message["type"] == "lifespan.startup.complete":
+            try:
+                verify()
+            except StartupError as error:
+                message = {"type": "lifespan.startup.failed", "message": str(error)}
+        await send(message)
+
+    return verified

@@ -1,0 +1,40 @@
+"""Whether visitors should be sent here, and why not."""
+
+from collections.abc import Mapping
+
+from gateway.audit.ledger import Ledger
+from gateway.revisions import Revisions
+
+
+class Health:
+    """Reads the state of the record and of the policy; never waits, never writes."""
+
+    def __init__(self, revisions: Revisions, ledger: Ledger) -> None:
+        self._revisions = revisions
+        self._ledger = ledger
+        self.stopping = False
+
+    @property
+    def ready(self) -> bool:
+        """Ready: the record can be written, and we are not stopping. An old policy that stays in force is ready."""
+        return not self.stopping and self._ledger.health.state == "writing"
+
+    def report(self) -> Mapping[str, object]:
+        """Everything that an operator needs to see, as plain JSON."""
+        policy, record = self._revisions.status, self._ledger.health
+        return {
+            "ready": self.ready,
+            "stopping": self.stopping,
+            "policy": {
+                "revision": policy.revision,
+                "digest": policy.digest,
+                "loaded_at": policy.loaded_at.isoformat(),
+                "problems": [str(problem) for problem in policy.problems],
+            },
+            "record": {
+                "state": record.state,
+                "cause": record.cause,
+                "sequence": record.sequence,
+                "free_bytes": record.free_bytes,
+            },
+        }
