@@ -19,9 +19,9 @@ from websockets.server import ServerProtocol
 
 from gateway.model import Reason
 
-# The blank line as h11 looks for it. Ours must be the same expression: the head that is judged has to be the head
-# that h11 takes out of its buffer.
-_END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
+# The blank line as h11 looks for it. Ours must be the same expression: when h11 takes a head out of its buffer, that
+# head has to have been judged.
+_LAX_END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([01])\r\n")
 _CONTENT_LENGTH: Final = re.compile(rb"\ncontent-length:[ \t]*([^\r\n]*)")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}[ \t]*")
@@ -93,15 +93,15 @@ def serialize(answer: RawAnswer, date: list[tuple[bytes, bytes]], *, head_only: 
 
 def inspect_head(head: bytes) -> Refusal | None:
     """Why this request head, from its first byte to its blank line, is refused; None when h11 may have it."""
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        return Refusal(Reason.REQUEST_MALFORMED, "request line")
     if head.count(b"\n") != head.count(b"\r\n"):
         return Refusal(Reason.REQUEST_MALFORMED, "line ends without CR")
     if b"\n " in head or b"\n\t" in head:
         return Refusal(Reason.HEADERS_MALFORMED, "folded header line")
     if head.translate(None, _ORDINARY):
         return Refusal(Reason.HEADERS_MALFORMED, "control character")
-    line = _REQUEST_LINE.match(head)
-    if line is None:
-        return Refusal(Reason.REQUEST_MALFORMED, "request line")
     method, target, minor = line.groups()
     if method in _NEVER_SERVED:
         return Refusal(Reason.METHOD_NOT_ALLOWED, f"{method.decode('ascii')} is never served")
@@ -189,13 +189,15 @@ class StrictConnection(h11.Connection):
 
     def _take_head(self) -> None:
         received, _ = self.trailing_data
-        end = _END_OF_HEAD.search(received, max(0, self.head_size - 3))
-        size = end.end() if end else len(received)
-        self.head_size = 0 if end else size
+        if not received:
+            return
+        size = _end_of_head(received, max(0, self.head_size - 3))
+        complete, size = size > 0, size or len(received)
+        self.head_size = 0 if complete else size
         self.is_head = received.startswith(b"HEAD ")
         if size > self._max_head:
             self._refuse(Refusal(Reason.HEADERS_TOO_LARGE, f"head of more than {self._max_head} bytes"))
-        if end and (refusal := inspect_head(received[:size])):
+        if complete and (refusal := inspect_head(received[:size])):
             self._refuse(refusal)
 
     def _count_small_chunk(self) -> None:
@@ -206,6 +208,19 @@ class StrictConnection(h11.Connection):
     def _refuse(self, refusal: Refusal) -> None:
         self.refusal = refusal
         raise h11.RemoteProtocolError(refusal.detail)
+
+
+def _end_of_head(received: bytes, begin: int) -> int:
+    """Where the head ends behind its blank line; 0 when h11 does not see an end yet.
+
+    The usual blank line is looked for first. Should one of h11's laxer ones come before it, that has a bare LF, stands
+    inside what is judged, and is refused for it.
+    """
+    usual = received.find(b"\r\n\r\n", begin)
+    if usual >= 0:
+        return usual + 4
+    lax = _LAX_END_OF_HEAD.search(received, begin)
+    return lax.end() if lax else 0
 
 
 def _refusal_of(error: h11.RemoteProtocolError, *, in_head: bool) -> Refusal:

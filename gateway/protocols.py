@@ -159,14 +159,12 @@ class HttpConnection(_Watched, H11Protocol):
             super().shutdown()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answers and closes. When an answer has begun there is nothing left to say, and the connection just ends."""
-        running = self.cycle
-        if running is not None and running.response_complete:
-            running = None
+        """Answers, if an answer is still due, and closes."""
+        running = self.cycle if self.cycle is not None and not self.cycle.response_complete else None
         if running is not None:
             running.disconnected = True
             running.message_event.set()
-        if running is None or not running.response_started:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(self._answer(refusal, in_exchange=running is not None))
         self.transport.close()
 

@@ -35,6 +35,7 @@ class Outcome:
     owner: Literal["visitor", "operator"] = "visitor"
 
 
+PROTOCOL_ERROR: Final = 1002
 POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
 BROKEN: Final = 1011
@@ -260,7 +261,7 @@ _REQUEST: Final[Mapping[Reason, Outcome]] = {
     ),
     Reason.MESSAGE_MALFORMED: Outcome(
         400,
-        POLICY_VIOLATION,
+        PROTOCOL_ERROR,
         "The connection was closed",
         "Your browser sent a message that could not be understood.",
         "Load the page again. If it happens again, quote the reference to support.",

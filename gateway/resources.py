@@ -1,8 +1,6 @@
 """What a running gateway holds open: policies, state directory, record. Opened together, closed together."""
 
-import base64
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -14,14 +12,14 @@ from gateway.audit.options import LedgerOptions
 from gateway.audit.recorder import Recorder
 from gateway.audit.stamp import stamp
 from gateway.errors import AuditUnavailable, ConfigurationError, GatewayError, StartupError
-from gateway.model import ANONYMOUS, Policy, PolicyRef
 from gateway.middleware.headers import ALWAYS
+from gateway.model import ANONYMOUS, Policy, PolicyRef
 from gateway.revisions import KeptLastGood, Reloaded, Revisions
 from gateway.settings import Brand as BrandSettings
 from gateway.settings import Settings
 from gateway.state.directory import StateDirectory
 from gateway.state.secrets import Secret
-from gateway.web.brand import Brand
+from gateway.web.brand import Brand, read_logo
 from gateway.web.health import Health
 
 log = structlog.get_logger("gateway.policy")
@@ -106,15 +104,8 @@ class Resources:
 
 def brand_of(settings: BrandSettings) -> Brand:
     """The brand with its logo read. Raises SettingsError with every field that cannot be used."""
-    logo = None if settings.logo is None else _logo(settings.logo)
+    logo = None if settings.logo is None else read_logo(settings.logo)
     return Brand(name=settings.name, logo=logo, colour=settings.colour, support=settings.support)
-
-
-def _logo(path: Path) -> str:
-    if path.suffix == ".svg":
-        return path.read_text("utf-8")
-    kind = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}[path.suffix]
-    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def explain(error: GatewayError) -> str:

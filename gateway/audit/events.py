@@ -184,6 +184,7 @@ def _http(
             time=stamp.time,
             severity_id=outcome.severity,
             status_id=outcome.status,
+            activity_name=context.method if activity == _OTHER else UNSET,
             status_detail=unmapped.reason,
             action_id=outcome.action,
             disposition_id=outcome.disposition,
@@ -192,7 +193,7 @@ def _http(
             dst_endpoint=_destination(context),
             http_request=ocsf.HttpRequest(
                 exchange.request_id,
-                context.method,
+                UNSET if activity == _OTHER else context.method,
                 exchange.http_version,
                 ocsf.Url(context.path, context.scheme, context.host or UNSET),
                 exchange.user_agent or UNSET,

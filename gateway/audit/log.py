@@ -1,7 +1,7 @@
 """structlog as the front end: of the process log on stderr, and of the record for what happens rarely.
 
-The process log is for operators and may be lost; the record is for reviewers and may not. Everything that uvicorn and Streamlit log goes
-through the same handler, once, and nothing that looks like a secret passes it.
+The process log is for operators and may be lost; the record is for reviewers and may not. Everything that uvicorn and
+Streamlit log goes through the same handler, once, and nothing that looks like a secret passes it.
 """
 
 import logging
@@ -22,7 +22,7 @@ from gateway.model import ANONYMOUS, PolicyRef, Principal
 
 Format = Literal["auto", "console", "json"]
 
-# Streamlit gives each of its loggers a handler of its own and stops them from propagating, and so does uvicorn on its command line.
+# Streamlit gives each of its loggers a handler of its own and stops it from propagating; so does uvicorn's command.
 _LIBRARIES: Final = ("streamlit", "uvicorn", "websockets")
 _ERASED: Final = "[erased]"
 _CREDENTIAL = re.compile(
@@ -31,7 +31,7 @@ _CREDENTIAL = re.compile(
 
 
 class _RoutedLogger(logging.Logger):
-    """A logger that takes no handlers and always propagates: what a library attaches to it would print every line twice."""
+    """A logger that takes no handlers and always propagates: a library's own handler would print every line twice."""
 
     def addHandler(self, hdlr: logging.Handler) -> None:  # noqa: N802 - the name is logging's
         """Nothing, for a library's logger; as usual for any other."""
@@ -39,7 +39,7 @@ class _RoutedLogger(logging.Logger):
             super().addHandler(hdlr)
 
     @property
-    def propagate(self) -> bool:  # type: ignore[override]
+    def propagate(self) -> bool:
         """True for a library's logger, whatever it has been set to."""
         return self.__dict__.get("propagate", True) or _is_library(self.name)
 
@@ -61,13 +61,13 @@ def configure_logging(format: Format = "auto", level: str = "info") -> None:  # 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    _take_over_libraries()
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         cache_logger_on_first_use=False,
     )
+    _take_over_libraries()  # last: structlog's LoggerFactory sets a class of its own for new loggers
 
 
 def audit_logger(ledger: Ledger, actor: Principal = ANONYMOUS) -> structlog.BoundLogger:
@@ -116,8 +116,7 @@ def _take_over_libraries() -> None:
         if isinstance(logger, logging.Logger) and _is_library(name):
             logger.handlers[:] = []
             # One that exists already keeps its identity, and is treated from now on like those that are made later.
-            if type(logger) is logging.Logger:
-                logger.__class__ = _RoutedLogger
+            logger.__class__ = _RoutedLogger
     logging.getLogger("uvicorn.access").disabled = True  # the record says it better, and without query strings
 
 

@@ -69,7 +69,7 @@ class Url(Object, frozen=True):
 
 class HttpRequest(Object, frozen=True):
     uid: str
-    http_method: str
+    http_method: str | UnsetType  # OCSF knows nine; another one is the event's `activity_name`
     version: str
     url: Url
     user_agent: str | UnsetType = UNSET
@@ -150,6 +150,7 @@ class Activity(Base, frozen=True, gc=False, kw_only=True):
 class HttpActivity(Activity, frozen=True, gc=False, kw_only=True):
     """HTTP Activity, 4002."""
 
+    activity_name: str | UnsetType = UNSET
     http_request: HttpRequest
     http_response: HttpResponse | UnsetType = UNSET
     unmapped: Unmapped

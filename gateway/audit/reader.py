@@ -1,10 +1,10 @@
-"""The record, read while it is written: events in the order of the log, from one process's directory or from all of them.
+"""The record, read while it is written: events in the order of the log, of one process or of all of them.
 
-Reads only complete lines, so the end of a line that is being written, or that a crash has torn, is never taken for an event.
+Reads only complete lines: half a line that is being written, or that a crash has torn, is never taken for an event.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +79,6 @@ class Cursor:
     directory: Path
     start: int = -1
     at: int = 0
-    _rest: bytes = field(default=b"", repr=False)
 
     @classmethod
     def at_end(cls, directory: Path) -> "Cursor":
@@ -96,7 +95,7 @@ class Cursor:
                 return
             # The next segment exists, so this one is complete: its last bytes may have come after we looked.
             yield from self._rest_of(segment_path(self.directory, start))
-            self.start, self.at, self._rest = following[0], 0, b""
+            self.start, self.at = following[0], 0
 
     def _segment(self) -> int | None:
         if self.start < 0 and (found := segments(self.directory)):
@@ -106,10 +105,11 @@ class Cursor:
     def _rest_of(self, path: Path) -> Iterator[Line]:
         with path.open("rb") as file:
             file.seek(self.at)
-            data = self._rest + file.read()
-            self.at = file.tell()
-        *complete, self._rest = data.split(b"\n")
-        for raw in complete:
+            data = file.read()
+        # Only past complete lines: an incomplete one may be finished, or cut off and written anew.
+        complete = data.rfind(b"\n") + 1
+        self.at += complete
+        for raw in data[:complete].split(b"\n"):
             if (line := parse(raw)) is not None:
                 yield line
 

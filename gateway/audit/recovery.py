@@ -2,8 +2,8 @@
 
 Rules, in this order:
 1. The segments must be complete: the first starts at 0, and each ends where the next begins. Otherwise: refuse.
-2. In the last segment, lines are good as long as each is complete, valid JSON and, if it is an event, the next in sequence.
-3. What follows the last good line was never acknowledged when it is a torn tail: half a line, garbage without any event
+2. In the last segment, a line is good when it is complete, valid JSON and, if it is an event, the next in sequence.
+3. What follows the last good line was never acknowledged when it is a torn tail: half a line, garbage without events
    behind it, or zeros (blocks that the file system had reserved and not written when the power went) in the last 8 MiB.
    It is moved to `torn-<sequence>-<time>.bin` and reported.
 4. Bad bytes with events behind them are damage to what had been acknowledged, or somebody's edit: refuse.
@@ -68,7 +68,7 @@ class Recovered:
 
 
 def recover(directory: Path, now: int) -> Recovered:
-    """Read the directory, move a torn tail aside, and tell where to go on. `now` in milliseconds, for the name of the tail's file.
+    """Read the directory, move a torn tail aside, and tell where to go on. `now` (milliseconds) names the tail's file.
 
     Raises:
         LedgerError: a segment is missing or damaged; nothing has been changed.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 class Reserve:
-    """A file that holds blocks and nothing else. Freed when the log fails; made again, it proves that there is space."""
+    """A file of blocks that holds nothing. Freed when the log fails; made again, it proves that there is space."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path

@@ -124,6 +124,7 @@ class Segment:
             ReplacedError: the file was deleted, replaced or resized under us.
             OSError: the disk is full or broken. Some of the bytes may be in the file: `cut_back`.
         """
+        self._check_length()  # else a file that somebody has cut would get a hole, and its old length again
         _write(self._descriptor, data, self.size)
         os.fdatasync(self._descriptor)
         self.size += len(data)
@@ -131,7 +132,12 @@ class Segment:
             self.check()
         except OSError:
             self.size -= len(data)
+            self._take_back(len(data))
             raise
+
+    def _take_back(self, written: int) -> None:
+        if os.fstat(self._descriptor).st_size == self.size + written:  # nobody else's bytes are among them
+            self.cut_back()
 
     def check(self) -> None:
         """Raises ReplacedError when the path does not lead to this file, or when its length is not ours."""
@@ -142,7 +148,10 @@ class Segment:
             raise ReplacedError(errno.ENOENT, "the segment was deleted", str(self.path)) from None
         if (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
             raise ReplacedError(errno.ESTALE, "the segment was replaced", str(self.path))
-        if ours.st_size != self.size:
+        self._check_length()
+
+    def _check_length(self) -> None:
+        if os.fstat(self._descriptor).st_size != self.size:
             raise ReplacedError(errno.ESTALE, "the segment was resized by somebody else", str(self.path))
 
     def cut_back(self) -> None:
@@ -154,21 +163,25 @@ class Segment:
     def restore(self, aside: Path, reserve: int) -> bool:
         """Put a deleted or replaced segment back at its path, from the file we still hold open. True when it was.
 
-        What stands at the path meanwhile is kept as `aside`.
+        What stands at the path meanwhile is kept as `aside`, what somebody has added to our file beside it.
 
         Raises:
             OSError: it could not be done.
             ReplacedError: our own file is shorter than what we have acknowledged: nothing to restore from.
         """
-        if os.fstat(self._descriptor).st_size < self.size:
+        length = os.fstat(self._descriptor).st_size
+        if length < self.size:
             raise ReplacedError(errno.ESTALE, "the segment was cut by somebody else", str(self.path))
-        self.cut_back()
+        if length > self.size:
+            # Not ours: what we had not finished was cut off when the log failed.
+            aside.with_suffix(".tail.bin").write_bytes(os.pread(self._descriptor, length - self.size, self.size))
+            self.cut_back()
         try:
             self.check()
         except ReplacedError:
             self._copy_back(aside, reserve)
             return True
-        return False
+        return length > self.size
 
     def _copy_back(self, aside: Path, reserve: int) -> None:
         temporary = self.path.with_suffix(".tmp")

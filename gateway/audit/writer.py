@@ -220,6 +220,8 @@ class Writer:
     def _note_failure(self) -> None:
         """Cut the unfinished batch off, and say so in the log out of the reserve; if even that fails, on resumption."""
         self._noted = True
+        if self.condition.cause == "log-replaced":
+            return  # nothing is written into a file that is not ours, and nothing is removed from it
         with suppress(OSError):
             self._segment.cut_back()
             self._reserve.free()

@@ -53,11 +53,9 @@ def explain(
 
     gateway client explain --peer 192.0.2.7 --policies policies
     """
+    if policies and (trusted or client_address or hops):
+        _refuse("--trusted, --client-address and --hops come from the policy", "leave out those, or --policies")
     policy = _active(policies) if policies else None
-    if policy and (trusted or client_address or hops):
-        _refuse(
-            "--trusted, --client-address and --hops come from the policy", "leave them out, or leave out --policies"
-        )
     given = Proxies(tuple(trusted or ()), client_address or ("x-forwarded-for" if trusted else "none"), hops)
     headers = [_parse_header(line) for line in header or ()]
     found = find_client(_compile(policy.proxies if policy else given), peer, headers)

@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +14,7 @@ from gateway.app import Gateway
 from gateway.audit.log import configure_logging
 from gateway.cli.terminal import EXIT_INVALID, EXIT_STARTUP, errors, fail, print_error
 from gateway.errors import GatewayError
+from gateway.resources import Resources
 from gateway.server import ServerOptions
 from gateway.server import serve as run_server
 from gateway.settings import Settings
@@ -72,7 +75,7 @@ def serve(
             options_of(settings, gateway),
             refuse=gateway.raw_refusals(),
             operations=operations,
-            on_started=lambda: _say_where(settings, gateway, target),
+            on_started=lambda: _started(settings, resources, target),
         )
     )
 
@@ -128,17 +131,21 @@ def _load(named: str, policies: Path | None, state_dir: Path | None) -> Gateway:
     return found
 
 
-def _say_where(settings: Settings, gateway: Gateway, target: str | None) -> None:
-    server = settings.server
-    scheme = "https" if server.tls_certificate else "http"
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
-        server.host, f"[{server.host}]" if ":" in server.host else server.host
-    )  # noqa: S104
-    policy = gateway.start().revisions.active
+def _started(settings: Settings, resources: Resources, target: str | None) -> None:
+    # In a thread of its own: reading policies must not hold up the event loop that this handler interrupts.
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=resources.revisions.reload, daemon=True).start())
+    policy = resources.active_policy()
     errors.print(
-        f"serving {target or settings.script} at {scheme}://{shown}:{server.port}{server.base_path or ''}/\n"
+        f"serving {target or settings.script} at {_url(settings)}\n"
         f"policy {policy.ref.revision} ({policy.title}), record in {settings.state_dir}/audit",
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _url(settings: Settings) -> str:
+    server = settings.server
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104  shown, not bound
+    host = f"[{reachable}]" if ":" in reachable else reachable
+    return f"{'https' if server.tls_certificate else 'http'}://{host}:{server.port}{server.base_path}/"

@@ -44,7 +44,7 @@ def decide(policy: Policy, context: RequestContext) -> Decision:
     trace: list[Check] = []
     try:
         return _judge(policy, context, trace)
-    except Exception as error:  # noqa: BLE001  a fault in the engine must never open the gate
+    except Exception as error:  # a fault in the engine must never open the gate
         trace.append(Check("engine", held=False, detail=type(error).__name__))
         return Deny(Reason.ENGINE_ERROR, policy.ref, trace=tuple(trace))
 

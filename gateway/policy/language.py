@@ -90,12 +90,11 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 NOT_ENFORCED: Final[Mapping[str, str]] = {
     "sessions.concurrent": "the number of sessions of one principal is not limited yet",
     "limits.upload.types": "the kinds of uploaded files are not judged yet",
-    "content_security.report_only": "the candidate profile is not sent yet",
 }
 
 # Named Content-Security-Policy profiles, and what may be added to them.
 PROFILES: Final = ("strict",)
-RELAXATIONS: Final = ("charts", "maps", "components", "external-media", "inline")
+RELAXATIONS: Final = ("charts", "maps", "components")
 
 # The headers in which proxies and content delivery networks name the client. The first two are lists, the others
 # hold one address. RFC 7239 (`forwarded`); the others are conventions of the products they are named after.

@@ -52,7 +52,15 @@ def parse_policy(source: PolicySource, *, today: date) -> Policy:
     Raises:
         PolicyError: with every problem, in the order of the language.
     """
-    document = load_toml(source.file, source.data)
+    return policy_of(load_toml(source.file, source.data), source, today=today)
+
+
+def policy_of(document: Mapping[str, object], source: PolicySource, *, today: date) -> Policy:
+    """The policy that a TOML document means, whatever the types of its values; see `parse_policy`.
+
+    Raises:
+        PolicyError: with every problem, in the order of the language.
+    """
     report = Report(source.file)
     root = Table(report, "", document, KEYS[""])
     _check_head(root)

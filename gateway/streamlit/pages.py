@@ -68,6 +68,11 @@ def _path_of_page(call: ast.Call, functions: set[str]) -> str | None:
     keywords = {keyword.arg: keyword.value for keyword in call.keywords}
     if None in keywords:  # **options
         return None
+    if (default := keywords.get("default")) is not None:
+        if not isinstance(default, ast.Constant):
+            return None
+        if default.value:
+            return "/"
     if (explicit := keywords.get("url_path")) is not None:
         text = _text(explicit)
         return None if text is None else f"/{text.strip().strip('/')}"

@@ -56,7 +56,7 @@ def test_every_command_loads_and_helps(name: str) -> None:
 USAGE = [
     ("no such command", ("polcy",), "Did you mean 'policy'?"),
     ("no such option", ("version", "--jsn"), "No such option"),
-    ("no such value", ("health", "--port", "x"), "not a valid int"),
+    ("no such value", ("health", "--port", "x"), "Invalid value for '--port'"),
 ]
 
 
@@ -141,7 +141,7 @@ def test_a_bug_ends_in_a_traceback_that_shows_no_variables() -> None:
     done = _main_that_raises("RuntimeError('a bug')")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert done.stderr.count("s3cr3t") <= 0
+    assert "s3cr3t" not in done.stderr
 
 
 def test_a_complaint_is_one_line_without_markup_or_control_characters(capfd: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +158,7 @@ def test_a_complaint_is_one_line_without_markup_or_control_characters(capfd: pyt
 def test_what_does_not_print_is_written_out(text: str) -> None:
     """Control characters, direction marks, line separators and lone surrogates never reach a terminal."""
     assert printable(text).isascii()
-    assert printable("naïve – ok ✓") == "naïve – ok ✓"
+    assert printable("naïve, fine ✓") == "naïve, fine ✓"
 
 
 def test_colours_are_for_terminals_only() -> None:

@@ -24,7 +24,7 @@ def operations(statuses: dict[str, int], body: bytes = b"ok") -> Iterator[int]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *arguments: object) -> None: ...
+        def log_message(self, *arguments: object) -> None: ...
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever)

@@ -99,7 +99,8 @@ HOOKS = {None: hook, "raises": raising_hook, "forbidden-header": forbidden_heade
 def with_lifespan(fail: str | None):
     async def app(scope, receive, send):
         if scope["type"] != "lifespan":
-            return await application(scope, receive, send)
+            await application(scope, receive, send)
+            return
         await receive()
         if fail == "gateway-error":
             raise StartupError("the record is locked by process 42", hint="stop that process")

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import h11
 import pytest
 
 from tests.support.processes import Running, free_port, running
 
-SHORT = {"idle_timeout": 1.0, "head_timeout": 1.0, "body_timeout": 2.0, "write_timeout": 1.5, "keep_alive": 1.0}
+SHORT = {"idle_timeout": 1.0, "head_timeout": 1.0, "body_timeout": 2.0, "write_timeout": 1.5, "keep_alive": 0.5}
 
 
 def command(**options: object) -> list[str]:
@@ -48,8 +49,7 @@ class Served:
 
     def memory(self) -> int:
         """Resident memory in bytes."""
-        with open(f"/proc/{self.process.pid}/statm") as statm:
-            return int(statm.read().split()[1]) * 4096
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4096
 
 
 @dataclass
@@ -64,9 +64,11 @@ class Reply:
 
 def replies(sock: socket.socket, methods: tuple[str, ...] = ("GET",) * 20) -> list[Reply]:
     """All answers until the server closes (or the socket's time-out), as h11's client side reads them."""
-    received, closed = receive_all(sock)
+    received, _ = receive_all(sock)
     found: list[Reply] = []
     for method in methods:
+        if not received:
+            break
         client = h11.Connection(h11.CLIENT)
         client.send(h11.Request(method=method, target="/", headers=[("host", "x")]))
         client.send(h11.EndOfMessage())
@@ -108,9 +110,9 @@ def closed_within(sock: socket.socket, seconds: float) -> float | None:
 
 
 @contextmanager
-def served(**options: object) -> Iterator[Served]:
-    port = free_port()
-    with running(command(port=port, **options), ready_line="serving") as process:
+def served(environment: dict[str, str] | None = None, **options: object) -> Iterator[Served]:
+    port = free_port(str(options.get("host", "127.0.0.1")))
+    with running(command(port=port, **options), ready_line="serving", env=environment) as process:
         yield Served(process, port)
 
 

@@ -9,8 +9,14 @@ SCRIPTS = [
     (
         "pages as functions",
         "import streamlit as st\ndef a(): ...\ndef b(): ...\nst.navigation([st.Page(a, default=True), st.Page(b)]).run()",
-        {"/", "/a", "/b"},
+        {"/", "/b"},
         True,
+    ),
+    (
+        "a default that is computed",
+        "import streamlit as st\ndef a(): ...\nst.navigation([st.Page(a, default=x())]).run()",
+        {"/"},
+        False,
     ),
     (
         "a page with its own path",

@@ -72,6 +72,8 @@ class Page:
                 # A run that was interrupted by the next one is not the end: its successor finishes, too.
                 if message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
                     self.finished += 1
+            case _:
+                pass
         return message
 
     def _begin_run(self, message: ForwardMsg) -> None:

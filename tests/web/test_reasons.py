@@ -39,7 +39,7 @@ CASES = [
     ("method-not-allowed", 405, 1008),
     ("not-found", 404, 1008),
     ("message-not-allowed", 400, 1008),
-    ("message-malformed", 400, 1008),
+    ("message-malformed", 400, 1002),
     ("message-too-large", 413, 1009),
     ("rate-limited", 429, 4429),
     ("too-many-sockets", 429, 4429),

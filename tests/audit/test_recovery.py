@@ -1,0 +1,202 @@
+"""What a start does with a log that a crash, a disk or a person has changed."""
+
+import json
+import os
+import random
+from hashlib import sha256
+
+import pytest
+
+from gateway.audit import Durability, Ledger, LedgerOptions, opened, stamp
+from gateway.errors import LedgerError
+from tests.audit.ocsf import problems
+from tests.audit.reading import codes, details, events, sequences
+from tests.audit.samples import exchange
+
+SMALL = LedgerOptions(segment_size=64 * 1024, reserve=4096)
+
+
+def event():
+    return opened(exchange(), stamp())
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A log of several segments that was stopped in order."""
+    with Ledger.open(tmp_path, origin="o", options=SMALL) as ledger:
+        for _ in range(100):
+            ledger.append(event(), Durability.ASYNC)
+    return tmp_path
+
+
+def last_segment(directory):
+    return max(directory.glob("seg-*.jsonl"))
+
+
+TAILS = {  # what may follow the last good line after a crash
+    "half a line": b'{"metadata":{"sequence":102,"log_name":"o","uid":"01',
+    "half a character": b'{"metadata":{"sequence":102,"x":"\xe2\x80',
+    "zeros, as ext4 leaves unwritten blocks": b"\0" * 5000,
+    "garbage": bytes(range(256)) * 20,
+    "garbage with line feeds": b"\n\n}{\n\xff\n",
+    "a line without its end, with zeros": b'{"metadata":{"sequence":102}}' + b"\0" * 100,
+    "a hole, then lines that were never acknowledged": b"\0" * 4096 + b'{"metadata":{"sequence":105,"a":1}}\n',
+    "a complete line of no JSON": b'{"metadata":{"sequence":102\n',
+}
+
+
+@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS.keys())
+def test_a_torn_end_is_moved_aside_and_reported(log, tail):
+    """What a crash left behind the last complete line is kept in a file of its own, cut off, and reported."""
+    before = sequences(log)
+    with last_segment(log).open("ab") as file:
+        file.write(tail)
+    with Ledger.open(log, origin="o", options=SMALL) as ledger:
+        ledger.append(event(), Durability.BEFORE).wait(5)
+    [found] = details(log, "audit.recovered")
+    kept = (log / found["file"]).read_bytes()
+    assert kept == tail
+    assert found["torn_bytes"] == len(tail)
+    assert found["sha256"] == sha256(tail).hexdigest()
+    assert sequences(log) == [*before, *range(102, 106)]
+    assert codes(log)[102:] == ["audit.start", "audit.recovered", "http.request", "audit.stop"]
+    assert [problems(each) for each in events(log)[102:]] == [[]] * 4
+
+
+def test_complete_lines_that_were_not_acknowledged_are_kept(log):
+    """A line that is complete and in sequence is an event, acknowledged or not."""
+    with last_segment(log).open("ab") as file:
+        line = events(log)[-1]
+        line["metadata"]["sequence"] = 102
+        file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+    Ledger.open(log, origin="o", options=SMALL).close()
+    assert sequences(log) == list(range(105))
+    assert "audit.recovered" not in codes(log)
+
+
+def test_every_cut_of_the_last_segment_recovers(log):
+    """Wherever a power cut ends the file, the complete lines stay, the rest is moved aside, and writing goes on."""
+    path = last_segment(log)
+    whole = path.read_bytes()
+    header = whole.index(b"\n") + 1
+    chooser = random.Random(1)
+    for cut in chooser.sample(range(header, len(whole)), 40):
+        path.write_bytes(whole[:cut])
+        Ledger.open(log, origin="o", options=SMALL).close()
+        complete = whole[:cut].count(b"\n") - 1
+        start = int(path.stem.removeprefix("seg-"))
+        torn = cut - whole[:cut].rindex(b"\n") - 1
+        assert sequences(log) == list(range(start + complete + (3 if torn else 2)))
+        for later in sorted(log.glob("seg-*.jsonl")):
+            if later.name > path.name:
+                later.unlink()
+
+
+def cut_a_middle_line(directory):
+    path = last_segment(directory)
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join(lines[:3] + lines[4:]))
+
+
+def damage_a_middle_line(directory):
+    path = last_segment(directory)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\n", 2000) + 1
+    data[at : at + 5] = b"XXXXX"
+    path.write_bytes(data)
+
+
+def repeat_a_line(directory):
+    path = last_segment(directory)
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([*lines[:3], lines[2], *lines[3:]]))
+
+
+def remove_the_first_segment(directory):
+    min(directory.glob("seg-*.jsonl")).unlink()
+
+
+def remove_a_middle_segment(directory):
+    sorted(directory.glob("seg-*.jsonl"))[1].unlink()
+
+
+def shorten_an_earlier_segment(directory):
+    path = sorted(directory.glob("seg-*.jsonl"))[1]
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def shorten_an_earlier_segment_by_a_line(directory):
+    path = sorted(directory.glob("seg-*.jsonl"))[1]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def replace_the_header(directory):
+    path = last_segment(directory)
+    path.write_bytes(b"{}\n" + path.read_bytes().split(b"\n", 1)[1])
+
+
+def use_a_newer_format(directory):
+    path = last_segment(directory)
+    path.write_bytes(path.read_bytes().replace(b"gateway-audit/1", b"gateway-audit/9", 1))
+
+
+def empty_the_segment(directory):
+    last_segment(directory).write_bytes(b"")
+
+
+def zero_far_from_the_end(directory):
+    path = last_segment(directory)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\n", 2000) + 1
+    data[at : at + 10] = b"\0" * 10
+    filler = b'{"filler":"' + b"x" * 1000 + b'"}\n'
+    path.write_bytes(bytes(data) + filler * (9 * 1024))
+
+
+DAMAGE = [
+    (cut_a_middle_line, "is missing"),
+    (damage_a_middle_line, "damaged at byte"),
+    (repeat_a_line, "stands in its place"),
+    (remove_the_first_segment, "missing"),
+    (remove_a_middle_segment, "ends before sequence"),
+    (shorten_an_earlier_segment, "end of the segment is damaged"),
+    (shorten_an_earlier_segment_by_a_line, "ends before sequence"),
+    (replace_the_header, "not a header"),
+    (use_a_newer_format, "format 'gateway-audit/9'"),
+    (empty_the_segment, "not a header"),
+    (zero_far_from_the_end, "damaged at byte"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE, ids=[row[0].__name__ for row in DAMAGE])
+def test_a_damaged_log_is_refused_and_left_alone(log, damage, message):
+    """When something acknowledged is missing or changed, the gateway does not start, says where, touches nothing."""
+    damage(log)
+    before = {path.name: path.read_bytes() for path in log.glob("seg-*")}
+    with pytest.raises(LedgerError, match=message):
+        Ledger.open(log, origin="o", options=SMALL)
+    assert {path.name: path.read_bytes() for path in log.glob("seg-*")} == before
+    assert not list(log.glob("torn-*"))
+
+
+def test_a_segment_that_was_never_finished_is_forgotten(log):
+    """A crash while a segment is created leaves nothing that disturbs the next start."""
+    (log / "seg-000000000102.tmp").write_bytes(b'{"log":')
+    Ledger.open(log, origin="o", options=SMALL).close()
+    assert sequences(log) == list(range(104))
+    assert not list(log.glob("*.tmp"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
+    """Without a place for the record the gateway does not start."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(LedgerError, match="cannot be written"):
+        Ledger.open(tmp_path / "audit", origin="o")
+
+
+def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path):
+    """A path that is no directory is refused with a message, not with a traceback."""
+    (tmp_path / "audit").write_text("")
+    with pytest.raises(LedgerError, match="cannot be written"):
+        Ledger.open(tmp_path / "audit" / "main" / "0", origin="o")

@@ -1,0 +1,102 @@
+"""When the machine fails: killed in the middle of load, no space on the disk. Nothing acknowledged is lost, nothing is served unrecorded."""
+
+import asyncio
+import json
+import os
+import subprocess
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import gateway_served
+
+
+def test_kill_9_loses_no_acknowledged_event(tmp_path):
+    """Every answer that a visitor received has its decision in the record, also after kill -9 in the middle of load."""
+    answered: list[str] = []
+    with gateway_served(tmp_path) as gateway:
+
+        async def load():
+            async with httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=10) as client:
+                try:
+                    while True:
+                        response = await client.get("/.gateway/whoami")
+                        answered.append(response.headers["x-request-id"])
+                except httpx.HTTPError:
+                    return
+
+        async def kill():
+            while len(answered) < 400:
+                await asyncio.sleep(0.01)
+            gateway.process.kill()
+
+        async def both():
+            await asyncio.gather(kill(), *(load() for _ in range(8)))
+
+        asyncio.run(both())
+    with gateway_served(tmp_path) as gateway:
+        events = gateway.records()
+    decided = {e["metadata"].get("correlation_uid") for e in events if e["unmapped"]["gateway"].get("phase") == "decision"}
+    assert len(answered) >= 400
+    assert set(answered) <= decided
+    assert [event["metadata"]["sequence"] for event in events] == list(range(len(events)))
+
+
+@contextmanager
+def small_disk(path, size):
+    """A file system of that size: a tmpfs of its own, which only root can mount."""
+    path.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(path)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount a small tmpfs here: {mounted.stderr.decode().strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def test_a_full_disk_refuses_and_recovers(tmp_path):
+    """No space for the record: requests are refused with 503 and a reason, nothing is lost, and it goes on by itself."""
+    ops = 0
+    from tests.support.processes import free_port
+
+    ops = free_port()
+    env = {"GATEWAY_AUDIT__SEGMENT_SIZE": str(1024**2)}
+    with small_disk(tmp_path / "state", "8m") as disk, gateway_served(tmp_path, env=env, options=["--ops-port", str(ops)]) as gateway:
+        accepted: list[str] = []
+        with gateway.http() as client:
+            first = client.get("/.gateway/whoami")
+            assert first.status_code == 200
+            filler = disk / "filler"
+            free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+            filler.write_bytes(b"x" * (free - 4096))
+            refused = None
+            for _ in range(6000):
+                response = client.get("/.gateway/whoami", headers={"Accept": "application/json"})
+                if response.status_code != 200:
+                    refused = response
+                    break
+                accepted.append(response.headers["x-request-id"])
+            assert refused is not None, "the disk never filled"
+            assert (refused.status_code, refused.json()["reason"]) == (503, "audit-unavailable")
+            assert "retry-after" in refused.headers
+            assert client.get("/").status_code == 503
+            readiness = httpx.get(f"http://127.0.0.1:{ops}/readyz", trust_env=False)
+            assert (readiness.status_code, readiness.json()["record"]["state"]) == (503, "failed")
+            filler.unlink()
+            for _ in range(100):
+                again = client.get("/.gateway/whoami")
+                if again.status_code == 200:
+                    break
+                import time
+
+                time.sleep(0.1)
+            assert again.status_code == 200
+            accepted.append(again.headers["x-request-id"])
+        events = gateway.records()
+        codes = [event["metadata"]["event_code"] for event in events]
+        assert {"audit.failed", "audit.resumed", "audit.suppressed"} <= set(codes), json.dumps(codes[-5:])
+        decided = {e["metadata"].get("correlation_uid") for e in events if e["unmapped"]["gateway"].get("phase") == "decision"}
+        assert set(accepted) <= decided
+        assert [event["metadata"]["sequence"] for event in events] == list(range(len(events)))
