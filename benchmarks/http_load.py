@@ -21,6 +21,7 @@ UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 60e3}  # wrk's units, in millisec
 class HttpLoad:
     """What came of a load: answers a second, and the time to an answer in milliseconds."""
 
+    answers: int
     per_second: float
     p50: float
     p99: float
@@ -65,9 +66,10 @@ def read_wrk(output: str) -> HttpLoad:
         for rank, number, unit in re.findall(r"(\d+)%\s+([\d.]+)(us|ms|s|m)\b", output)
     }
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    if rate is None or not {"50", "99"} <= times.keys():
+    answers = re.search(r"(\d+) requests in", output)
+    if rate is None or answers is None or not {"50", "99"} <= times.keys():
         raise LoadError(output.strip())
-    return HttpLoad(float(rate[1]), times["50"], times["99"])
+    return HttpLoad(int(answers[1]), float(rate[1]), times["50"], times["99"])
 
 
 # --- the loader for machines without wrk ----------------------------------------------------------------------
@@ -144,7 +146,8 @@ async def _with_protocols(url: str, seconds: float, cookie: str) -> HttpLoad:
     if tally.error or not tally.times:
         raise LoadError(tally.error or "no answer")
     ordered = sorted(tally.times)
-    return HttpLoad(len(ordered) / (time.perf_counter() - begun), percentile(ordered, 50), percentile(ordered, 99))
+    rate = len(ordered) / (time.perf_counter() - begun)
+    return HttpLoad(len(ordered), rate, percentile(ordered, 50), percentile(ordered, 99))
 
 
 def percentile(ordered: list[float], rank: float) -> float:

@@ -35,6 +35,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("http_per_second", "health route, 32 connections", "requests/s", True, 0.60),
     Metric("http_p50", "health route, median", "ms", False),
     Metric("http_p99", "health route, 99th percentile", "ms", False),
+    Metric("processor_per_request", "processor time a request", "µs", False),
     Metric("rerun_p50", "rerun, 1 client, median", "ms", False, 0.97),
     Metric("rerun_p99", "rerun, 1 client, 99th percentile", "ms", False),
     Metric("reruns_per_second", "reruns, 4 clients", "runs/s", True, 0.97),

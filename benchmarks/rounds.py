@@ -29,9 +29,8 @@ class Options:
         """How often `run` tells of its progress."""
         return self.rounds * 2 * STEPS + 2
 
-    @property
-    def conditions(self) -> Conditions:
-        return Conditions(httptools=self.httptools, collection=self.collection)
+    def conditions(self, home: Path) -> Conditions:
+        return Conditions(home, httptools=self.httptools, collection=self.collection)
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,15 @@ class Outcome:
 
 
 def run(options: Options, directory: Path, tick: Tick) -> Outcome:
-    """Measure both sides. The record and the policy of the gateway are made in the directory; `tick` hears of each step.
+    """Measure both sides. The directory becomes their home, with the record in it; `tick` hears of each step.
 
     Raises:
         http_load.LoadError: a server answered something else than 200.
         AssertionError: a server did not start, or the script failed.
     """
-    other = bare(options.conditions, "bare again") if options.self_check else gateway(options.conditions, directory)
-    with _both(bare(options.conditions), other) as sides:
+    conditions = options.conditions(directory)
+    other = bare(conditions, "bare again") if options.self_check else gateway(conditions)
+    with _both(bare(conditions), other) as sides:
         for side in sides:
             tick(f"{side.name}: warming up")
             _load_health(side, 1.0, options)
@@ -74,21 +74,23 @@ def _both(one: AbstractContextManager[Side], other: AbstractContextManager[Side]
 
 def _measure(side: Side, options: Options, tick: Tick) -> Round:
     tick(f"{side.name}: health route")
+    begun = side.processor_time()
     health = _load_health(side, options.seconds, options)
+    after_health = side.processor_time()
     tick(f"{side.name}: reruns of one client")
-    before = side.processor_time()
     one = reruns.measure(side.visitor, 1, options.seconds)
-    used = side.processor_time() - before
+    after_one = side.processor_time()
     tick(f"{side.name}: reruns of four clients")
     four = reruns.measure(side.visitor, 4, options.seconds)
     return {
         "http_per_second": health.per_second,
         "http_p50": health.p50,
         "http_p99": health.p99,
+        "processor_per_request": (after_health - begun) * 1e6 / health.answers,
         "rerun_p50": one.p50,
         "rerun_p99": one.p99,
         "reruns_per_second": four.per_second,
-        "processor_per_rerun": used * 1e3 / (one.runs + reruns.WARM_UP),
+        "processor_per_rerun": (after_one - after_health) * 1e3 / (one.runs + reruns.WARM_UP),
         "peak_memory": side.peak_memory(),
     }
 

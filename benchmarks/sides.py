@@ -40,14 +40,21 @@ class Side:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What both sides are started with. `collection`: Streamlit collects garbage after every run, its default."""
+    """What both sides are started with. `home` is an empty directory, which becomes their home.
 
+    `collection`: Streamlit collects garbage after every run, as it does by default.
+    """
+
+    home: Path
     httptools: bool = False
     collection: bool = True
 
-    @property
     def environment(self) -> dict[str, str]:
-        return {} if self.collection else {"STREAMLIT_RUNNER_POST_SCRIPT_GC": "false"}
+        """The environment of both sides. Options of Streamlit come from a file: in process it reads no variables."""
+        options = self.home / ".streamlit" / "config.toml"
+        options.parent.mkdir(exist_ok=True)
+        options.write_text(f"[runner]\npostScriptGC = {str(self.collection).lower()}\n")
+        return {"HOME": str(self.home)}
 
 
 @contextmanager
@@ -57,18 +64,22 @@ def bare(conditions: Conditions, name: str = "bare") -> Iterator[Side]:
     url = f"http://127.0.0.1:{port}"
     module = "streamlit" if conditions.httptools else "benchmarks.bare"
     command = [module if part == "streamlit" else part for part in streamlit_command(SCRIPT, port)]
-    with running(command, ready_url=f"{url}/_stcore/health", env=conditions.environment) as server:
+    with running(command, ready_url=f"{url}/_stcore/health", env=conditions.environment()) as server:
         yield Side(name, visit(url), server)
 
 
 @contextmanager
-def gateway(conditions: Conditions, directory: Path) -> Iterator[Side]:
-    """The gateway with every control and the durable record on; its state and its policy are made in the directory."""
+def gateway(conditions: Conditions) -> Iterator[Side]:
+    """The gateway with every control and the durable record on; its state and its policy are made in its home."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command: list[str | Path] = [PROGRAM, "serve", SCRIPT, "--policies", busy_policies(directory / "policies")]
+    command: list[str | Path] = [PROGRAM, "serve", SCRIPT, "--policies", busy_policies(conditions.home / "policies")]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    environ = {**conditions.environment, "GATEWAY_STATE_DIR": str(directory / "state"), "GATEWAY_LOG__LEVEL": "warning"}
+    environ = {
+        **conditions.environment(),
+        "GATEWAY_STATE_DIR": str(conditions.home / "state"),
+        "GATEWAY_LOG__LEVEL": "warning",
+    }
     with running(command, ready_url=f"{url}/_stcore/health", env=environ) as server:
         yield Side("gateway", visit(url), server)
 

@@ -1,6 +1,6 @@
 """deploy/compose.yaml: judged by Docker Compose, and brought up with it, as docs/operator.md describes it."""
 
-# ruff: noqa: S603, S607 - it starts programs of the machine, with arguments of its own
+# ruff: noqa: S603 - it starts programs of the machine, with arguments of its own
 
 import base64
 import os
@@ -26,6 +26,9 @@ class Compose:
         self.program = program
         self.socket = work / "podman.sock"
         self.work = work
+        # podman's default is more than a machine without CAP_SYS_RESOURCE may give.
+        self.override = work / "machine.yaml"
+        self.override.write_text("services: {gateway: {ulimits: {nproc: 4096}}}\n")
         keys = work / "session-keys"
         keys.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
         keys.chmod(0o400)
@@ -50,7 +53,7 @@ class Compose:
             "DOCKER_HOST": f"unix://{self.socket}",
             **own,
         }
-        command = [self.program, "--file", str(FILE), *arguments]
+        command = [self.program, "--file", str(FILE), "--file", str(self.override), *arguments]
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
 
     def up(self) -> Container:
@@ -60,14 +63,14 @@ class Compose:
 
     @contextmanager
     def engine(self) -> Iterator[None]:
-        process = subprocess.Popen(["podman", "system", "service", "--time=0", f"unix://{self.socket}"])
-        try:
-            wait_until(self.socket.exists, 10, "podman's socket")
-            yield
-        finally:
-            self.run("down", "--volumes", "--timeout", "5")
-            process.terminate()
-            process.wait(10)
+        command = ["podman", "system", "service", "--time=0", f"unix://{self.socket}"]
+        with (self.work / "engine.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+            try:
+                wait_until(self.socket.exists, 10, "podman's socket")
+                yield
+            finally:
+                self.run("down", "--volumes", "--timeout", "5")
+                process.terminate()
 
 
 def check_compose(report: Report, program: str, image: str, work: Path) -> None:
@@ -85,9 +88,15 @@ def check_compose(report: Report, program: str, image: str, work: Path) -> None:
 
 
 def _check_service(report: Report, compose: Compose) -> None:
+    started: list[Container] = []
     with report.check("the composed service comes up, healthy, with keys from a secret file"):
-        container = compose.up()
-        wait_until(container.healthy, 60, f"healthy: {container.logs()[-600:]}")
+        started.append(compose.up())
+        wait_until(started[0].healthy, 60, f"healthy: {started[0].logs()[-600:]}")
+    for container in started:
+        _check_started(report, container)
+
+
+def _check_started(report: Report, container: Container) -> None:
     with report.check("the composed service has all of its limits"):
         host = inspect("container", container.id)["HostConfig"]
         require(host["ReadonlyRootfs"] and host["Memory"] == 2 * 1024**3 and host["PidsLimit"] == 512, host)

@@ -51,19 +51,23 @@ class Stage:
     work: Path
     volume: str
 
-    def flags(self, policies: Path | None) -> list[str]:
+    def flags(self, policies: Path | None, *, network: bool = True) -> list[str]:
         """Network, state, policies; and no shell to fall back to: both are covered by a file that is no program."""
         nothing = self.work / "nothing"
         nothing.touch()
-        flags = [f"--network=ns:{self.namespace}", f"--volume={self.volume}:/var/lib/gateway"]
+        flags = [
+            f"--network=ns:{self.namespace}" if network else "--network=none",
+            f"--volume={self.volume}:/var/lib/gateway",
+        ]
         flags += [f"--volume={nothing}:/usr/bin/{shell}:ro" for shell in ("dash", "bash")]
         return flags + ([f"--volume={policies}:/etc/gateway/policies:ro"] if policies else [])
 
     def record(self) -> list[dict[str, object]]:
         """Every event that is in the volume, in the order of the files."""
         directory = Path(inspect("volume", self.volume)["Mountpoint"]) / "audit"
-        lines = [line for file in sorted(directory.rglob("*.jsonl")) for line in file.read_bytes().splitlines()]
-        return [json.loads(line) for line in lines if line.strip(b"\0")]
+        # What stands after the last line feed is being written, or space that is held for what comes.
+        lines = [line for file in sorted(directory.rglob("*.jsonl")) for line in file.read_bytes().split(b"\n")[:-1]]
+        return [json.loads(line) for line in lines]
 
 
 def check_running(report: Report, stage: Stage) -> None:
@@ -102,7 +106,7 @@ def check_bundled_policy(report: Report, stage: Stage) -> None:
 def check_refusals_to_start(report: Report, stage: Stage) -> None:
     with report.check("with a wrong policy it does not start: exit code 3, and every problem with its place"):
         directory = write_policies(stage.work / "invalid", INVALID, checked=False)
-        done = run_to_end(stage.image, *stage.flags(directory), "--network=none")
+        done = run_to_end(stage.image, *stage.flags(directory, network=False))
         require(done.returncode == 3, f"exit code {done.returncode}: {done.stderr[-800:]}")
         require(all(place in done.stderr for place in INVALID_PLACES), done.stderr[-800:])
         require("Traceback" not in done.stderr, done.stderr[-800:])

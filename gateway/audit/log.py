@@ -14,9 +14,10 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from gateway.audit import events
+from gateway.audit.details import SECRET_NAME
 from gateway.audit.inbox import Receipt
 from gateway.audit.ledger import Ledger
-from gateway.audit.redact import SECRET_NAME, text
+from gateway.audit.redact import text
 from gateway.audit.stamp import stamp
 from gateway.model import ANONYMOUS, PolicyRef, Principal
 

@@ -12,7 +12,7 @@ are not in it, so nothing here has to find them. What is left are secrets that s
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final, TypeVar
@@ -106,59 +106,13 @@ def plain(value: str) -> str:
     return value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)|secret|token|cookie|authorization|credential|api[-_]?key|private[-_]?key|protocol|\bsid\b",
-    re.IGNORECASE,
-)
-Scalar = str | int | float | bool | None
-
-
-def details(
-    values: Mapping[str, object], caps: Caps = NORMAL
-) -> tuple[dict[str, Scalar | list[Scalar]], tuple[str, ...]]:
-    """Facts that a caller attaches to a rarer event: scalars and lists of them, bounded; and pointers to the erased.
-
-    Anything else (an object, bytes, an exception) is erased: what its text would show is not known here.
-    """
-    kept: dict[str, Scalar | list[Scalar]] = {}
-    erased: list[str] = []
-    for name, value in list(values.items())[: caps.details]:
-        key = _detail_text(str(name), caps)
-        if SECRET_NAME.search(key) or not _is_detail(value):
-            erased.append(f"/unmapped/gateway/details/{key.replace('~', '~0').replace('/', '~1')}")
-        elif isinstance(value, (list, tuple)):
-            kept[key] = [_detail(item, caps) for item in value[: caps.items]]
-        else:
-            kept[key] = _detail(value, caps)
-    return kept, tuple(erased)
-
-
-def _is_detail(value: object) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(item is None or isinstance(item, (str, int, float)) for item in value)
-    return value is None or isinstance(value, (str, int, float))
-
-
-def _detail(value: object, caps: Caps) -> Scalar:
-    match value:
-        case None | bool() | float():
-            return value
-        case int() if abs(value) < 2**63:  # what every reader of JSON can hold
-            return value
-        case _:
-            return _detail_text(str(value), caps)
-
-
-def _detail_text(value: str, caps: Caps) -> str:
-    clean = text(_valid(value[: 16 * caps.text], caps))
-    return clean if len(clean) <= caps.text else clean[: caps.text - 1] + _cut_mark(caps)
-
-
-def _valid(value: str, caps: Caps) -> str:
+def valid(value: str, caps: Caps) -> str:
+    """The text as these caps allow its characters."""
     return _NOT_PRINTABLE_ASCII.sub("?", value) if caps.ascii_only else plain(value)
 
 
-def _cut_mark(caps: Caps) -> str:
+def cut_mark(caps: Caps) -> str:
+    """What stands at the end of a text that was cut."""
     return "~" if caps.ascii_only else _CUT
 
 
@@ -240,22 +194,20 @@ class _Redaction:
     def _path(self, context: RequestContext) -> str:
         pointers = _PATHS if context.kind == "http" else _PATHS_OF_SOCKETS
         return self._erase(
-            context.path, path(_valid(context.path, self.caps), surface=context.surface), self.caps.path, pointers
+            context.path, path(valid(context.path, self.caps), surface=context.surface), self.caps.path, pointers
         )
 
     def _page(self, context: RequestContext) -> str | None:
         if context.page is None:
             return None
         return self._erase(
-            context.page, path(_valid(context.page, self.caps)), self.caps.text, ("/unmapped/gateway/inputs/page",)
+            context.page, path(valid(context.page, self.caps)), self.caps.text, ("/unmapped/gateway/inputs/page",)
         )
 
     def _origin(self, value: str | None) -> str | None:
         if value is None:
             return None
-        return self._erase(
-            value, origin(_valid(value, self.caps)), self.caps.text, ("/unmapped/gateway/inputs/origin",)
-        )
+        return self._erase(value, origin(valid(value, self.caps)), self.caps.text, ("/unmapped/gateway/inputs/origin",))
 
     def _erase(self, before: str, after: str, limit: int, pointers: tuple[str, ...]) -> str:
         if after != before:
@@ -263,7 +215,7 @@ class _Redaction:
         if len(after) <= limit:
             return after
         self.truncated.extend(pointers)
-        return after[: limit - 1] + _cut_mark(self.caps)
+        return after[: limit - 1] + cut_mark(self.caps)
 
     def _client(self, client: Client) -> Client:
         flags = tuple(self._cut(flag, 64, "/unmapped/gateway/inputs/client/flags") for flag in self._some(client.flags))
@@ -307,11 +259,11 @@ class _Redaction:
         return None if value is None else self._cut(value, limit, pointer)
 
     def _cut(self, value: str, limit: int, pointer: str) -> str:
-        value = _valid(value, self.caps)
+        value = valid(value, self.caps)
         if len(value) <= limit:
             return value
         self.truncated.append(pointer)
-        return value[: limit - 1] + _cut_mark(self.caps)
+        return value[: limit - 1] + cut_mark(self.caps)
 
 
 def _once(pointers: Iterable[str]) -> tuple[str, ...]:

@@ -1,26 +1,28 @@
-"""Matching of paths, pages and users against the patterns of a policy.
+"""Matching of paths and pages against the patterns of a policy.
 
-One wildcard, as in Cedar's `like`: `*` stands for any run of characters, `/` included. Everything else is
-literal and case-sensitive, as URL paths are (RFC 3986 §6.2.2.1).
+One wildcard, as in Cedar's `like`: `*` stands for any run of characters, `/` included. Everything else is literal and
+case-sensitive, as URL paths are (RFC 3986 §6.2.2.1). Matching takes one pass over the text, however many stars a
+pattern has: a regular expression would backtrack over a path that the visitor chose.
 """
-
-import re
-from functools import lru_cache
 
 
 def matches_any(patterns: tuple[str, ...], text: str) -> bool:
     """Whether any of the patterns covers the whole text."""
-    return any(_matches(pattern, text) for pattern in patterns)
+    return any(matches(pattern, text) for pattern in patterns)
 
 
-def _matches(pattern: str, text: str) -> bool:
-    if "*" not in pattern:
+def matches(pattern: str, text: str) -> bool:
+    """Whether the pattern covers the whole text."""
+    first, *rest = pattern.split("*")
+    if not rest:
         return pattern == text
-    return _compiled(pattern).fullmatch(text) is not None
-
-
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    # Runs of `*` are one `*`: `a**********b` must not backtrack for ever.
-    literals = re.split(r"\*+", pattern)
-    return re.compile(".*".join(re.escape(literal) for literal in literals), re.DOTALL)
+    *middle, last = rest
+    if not text.startswith(first) or not text.endswith(last) or len(text) < len(first) + len(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for literal in middle:  # the leftmost place is always a right one: what follows has the most room then
+        at = text.find(literal, at, end)
+        if at < 0:
+            return False
+        at += len(literal)
+    return True

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.errors import PolicyError
 from gateway.policy.lock import LOCK_FILE, parse_lock, render_lock
-from gateway.releases import Released, TestsFailed, activate, read_source, release
+from gateway.releases import Released, TestsFailed, activate, load_released, read_lock, read_source, release
 from gateway.revisions import KeptLastGood, Reloaded, Revisions
 from tests.policy.sources import FULL, SMALL, TODAY, VPN
 
@@ -124,6 +124,15 @@ def test_missing_file(policies):
     """A released file that is gone is refused."""
     (policies / "networks" / "vpn.txt").unlink()
     assert "belongs to revision 0001 and cannot be read" in refusal(lambda: Revisions(policies, clock))
+
+
+@pytest.mark.parametrize("file", ["0001-initial.toml", "networks/vpn.txt"])
+def test_exchanged_between_check_and_use(policies, file):
+    """What is judged by is what was verified: bytes that changed after the lock was checked are refused as well."""
+    locked = read_lock(policies).revisions["0001"]
+    with (policies / file).open("a") as stream:
+        stream.write("# a comment\n")
+    assert "changed after its release" in refusal(lambda: load_released(policies, locked, TODAY))
 
 
 def test_expired_entry(policies):
@@ -303,6 +312,21 @@ def test_released_policy_that_is_wrong_today(policies):
     assert isinstance(outcome, KeptLastGood)
     assert outcome.problems[0].message == "expired on 2027-01-31"
     assert revisions.active.ref.revision == "0002"
+
+
+def test_looking_again_after_a_failure(policies):
+    """While the files are wrong every look is an attempt, also when they look the same; else only a change is."""
+    add(policies, "0002-small.toml")
+    release(policies, "0002", TODAY)
+    now = [NOON]
+    revisions = Revisions(policies, lambda: now[0])
+    assert revisions.reload_if_changed() is None
+    activate(policies, "0001", TODAY)
+    now[0] = NOON + timedelta(days=365)
+    assert isinstance(revisions.reload_if_changed(), KeptLastGood)
+    now[0] = NOON
+    assert revisions.reload_if_changed() == Reloaded(revisions.active, changed=True)
+    assert revisions.reload_if_changed() is None
 
 
 def test_a_subscriber_that_fails(policies):

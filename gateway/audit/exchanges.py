@@ -1,0 +1,232 @@
+"""Events about exchanges: the decision before it takes effect, and how it ended.
+
+Every constructor is pure: the stamp is passed in. What an event may hold is `redact.py`'s.
+"""
+
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from gateway.audit import ocsf
+from gateway.audit.event import Event, actor, event_of, fits, metadata, truncated
+from gateway.audit.outcomes import Outcome, outcome_at_the_door, outcome_at_the_end
+from gateway.audit.redact import TIGHT, Redacted, redact
+from gateway.audit.stamp import Stamp
+from gateway.model import Allow, ExchangeClosed, ExchangeOpened, RequestContext
+
+_HTTP, _NETWORK, _OTHER = 4002, 4001, 99
+_METHODS: Final = {
+    "CONNECT": 1,
+    "DELETE": 2,
+    "GET": 3,
+    "HEAD": 4,
+    "OPTIONS": 5,
+    "POST": 6,
+    "PUT": 7,
+    "TRACE": 8,
+    "PATCH": 9,
+}
+_PROFILES: Final = ("host", "security_control")
+_SERVICE: Final = "streamlit"
+
+
+class _Decided(ocsf.Object, frozen=True):
+    """`unmapped.gateway` of a decision. `inputs` is all that the engine looked at: the decision can be made again."""
+
+    phase: str
+    reason: str
+    policy_digest: str
+    surface: str
+    page: str | UnsetType
+    flags: tuple[str, ...] | UnsetType
+    trace: tuple[object, ...] | UnsetType
+    user_agent: str | UnsetType
+    erased: tuple[str, ...] | UnsetType
+    truncated: tuple[str, ...] | UnsetType
+    inputs: RequestContext
+
+
+class _Ended(ocsf.Object, frozen=True):
+    """`unmapped.gateway` of a closing record. The inputs are in the decision of the same `correlation_uid`."""
+
+    phase: str
+    reason: str
+    policy_digest: str
+    surface: str
+    page: str | UnsetType
+    complete: bool
+    status: int | UnsetType
+    close_code: int | UnsetType
+    erased: tuple[str, ...] | UnsetType
+    truncated: tuple[str, ...] | UnsetType
+
+
+def opened(exchange: ExchangeOpened, stamp: Stamp) -> Event:
+    """The decision about an exchange (`http.request`, `ws.open`) or a message in a socket (`ws.message`).
+
+    To be recorded before it takes effect.
+    """
+    event = _opened(redact(exchange), stamp)
+    return event if fits(event) else truncated(_opened(redact(exchange, TIGHT), stamp))
+
+
+def closed(exchange: ExchangeClosed, stamp: Stamp) -> Event:
+    """How an exchange ended (`http.request`, `ws.close`). Says who and where again, so the line can be read alone."""
+    event = _closed(exchange, redact(exchange.opened), stamp)
+    return event if fits(event) else truncated(_closed(exchange, redact(exchange.opened, TIGHT), stamp))
+
+
+def _opened(redacted: Redacted, stamp: Stamp) -> Event:
+    exchange = redacted.exchange
+    context, decision = exchange.context, exchange.decision
+    outcome = outcome_at_the_door(decision)
+    allowed = isinstance(decision, Allow)
+    unmapped = _Decided(
+        "decision",
+        decision.reason,
+        decision.policy.digest,
+        context.surface,
+        context.page or UNSET,
+        context.client.flags or UNSET,
+        UNSET if allowed else decision.trace or UNSET,
+        (exchange.user_agent or UNSET) if context.kind == "websocket" else UNSET,
+        redacted.erased or UNSET,
+        redacted.truncated or UNSET,
+        context,
+    )
+    if context.kind == "http":
+        return _http(redacted, stamp, outcome, unmapped)
+    if context.message is not None:
+        return _network(redacted, stamp, outcome, unmapped, code="ws.message", activity=6)
+    return _network(redacted, stamp, outcome, unmapped, code="ws.open", activity=1 if allowed else 5)
+
+
+def _closed(exchange: ExchangeClosed, redacted: Redacted, stamp: Stamp) -> Event:
+    context = redacted.exchange.context
+    outcome = outcome_at_the_end(exchange)
+    unmapped = _Ended(
+        "outcome",
+        exchange.reason,
+        exchange.opened.decision.policy.digest,
+        context.surface,
+        context.page or UNSET,
+        exchange.complete,
+        _or_unset(exchange.status) if context.kind == "websocket" else UNSET,
+        _or_unset(exchange.close_code),
+        redacted.erased or UNSET,
+        redacted.truncated or UNSET,
+    )
+    if context.kind == "http":
+        return _http(redacted, stamp, outcome, unmapped, exchange)
+    activity = 2 if exchange.status == 101 else 5
+    return _network(redacted, stamp, outcome, unmapped, exchange, code="ws.close", activity=activity)
+
+
+def _http(
+    redacted: Redacted, stamp: Stamp, outcome: Outcome, unmapped: _Decided | _Ended, end: ExchangeClosed | None = None
+) -> Event:
+    exchange = redacted.exchange
+    context, rule = exchange.context, exchange.decision.rule
+    activity = _METHODS.get(context.method, _OTHER)
+    return event_of(
+        ocsf.HttpActivity(
+            metadata=metadata(stamp, "http.request", _PROFILES, exchange.request_id, redacted.truncated),
+            category_uid=4,
+            class_uid=_HTTP,
+            activity_id=activity,
+            type_uid=_HTTP * 100 + activity,
+            time=stamp.time,
+            severity_id=outcome.severity,
+            status_id=outcome.status,
+            activity_name=context.method if activity == _OTHER else UNSET,
+            status_detail=unmapped.reason,
+            action_id=outcome.action,
+            disposition_id=outcome.disposition,
+            actor=actor(context.principal, context.session),
+            src_endpoint=_source(exchange),
+            dst_endpoint=_destination(context),
+            http_request=ocsf.HttpRequest(
+                exchange.request_id,
+                UNSET if activity == _OTHER else context.method,
+                exchange.http_version,
+                ocsf.Url(context.path, context.scheme, context.host or UNSET),
+                exchange.user_agent or UNSET,
+                end.bytes_in if end else UNSET,
+            ),
+            http_response=_response(end),
+            policy=ocsf.Policy(exchange.decision.policy.revision),
+            firewall_rule=ocsf.FirewallRule(rule, rule) if rule else UNSET,
+            start_time=_milliseconds(context) if end else UNSET,
+            end_time=stamp.time if end else UNSET,
+            duration=end.latency if end else UNSET,
+            unmapped=ocsf.Unmapped(unmapped),
+        )
+    )
+
+
+def _network(
+    redacted: Redacted,
+    stamp: Stamp,
+    outcome: Outcome,
+    unmapped: _Decided | _Ended,
+    end: ExchangeClosed | None = None,
+    *,
+    code: str,
+    activity: int,
+) -> Event:
+    exchange = redacted.exchange
+    context, rule = exchange.context, exchange.decision.rule
+    return event_of(
+        ocsf.NetworkActivity(
+            metadata=metadata(stamp, code, _PROFILES, exchange.request_id, redacted.truncated),
+            category_uid=4,
+            class_uid=_NETWORK,
+            activity_id=activity,
+            type_uid=_NETWORK * 100 + activity,
+            time=stamp.time,
+            severity_id=outcome.severity,
+            status_id=outcome.status,
+            status_detail=unmapped.reason,
+            action_id=outcome.action,
+            disposition_id=outcome.disposition,
+            actor=actor(context.principal, context.session),
+            src_endpoint=_source(exchange),
+            dst_endpoint=_destination(context),
+            url=ocsf.Url(context.path, "wss" if context.scheme == "https" else "ws", context.host or UNSET),
+            traffic=ocsf.Traffic(end.bytes_in + end.bytes_out, end.bytes_in, end.bytes_out) if end else UNSET,
+            policy=ocsf.Policy(exchange.decision.policy.revision),
+            firewall_rule=ocsf.FirewallRule(rule, rule) if rule else UNSET,
+            start_time=_milliseconds(context) if end else UNSET,
+            end_time=stamp.time if end else UNSET,
+            duration=end.latency if end else UNSET,
+            unmapped=ocsf.Unmapped(unmapped),
+        )
+    )
+
+
+def _response(end: ExchangeClosed | None) -> ocsf.HttpResponse | UnsetType:
+    if end is None or end.status is None:
+        return UNSET
+    return ocsf.HttpResponse(end.status, end.latency, end.bytes_out)
+
+
+def _source(exchange: ExchangeOpened) -> ocsf.Endpoint | UnsetType:
+    """Who we believe is behind it, else the peer. The port is the peer's: it stands only beside the peer's address."""
+    context = exchange.context
+    address = context.client.address or context.peer
+    if address is None:
+        return UNSET
+    port = exchange.peer_port if address == context.peer and exchange.peer_port is not None else UNSET
+    return ocsf.Endpoint(address, port, intermediate_ips=exchange.forwarded or UNSET)
+
+
+def _destination(context: RequestContext) -> ocsf.Endpoint:
+    return ocsf.Endpoint(UNSET, _or_unset(context.port), context.host or UNSET, _SERVICE)
+
+
+def _milliseconds(context: RequestContext) -> int:
+    return int(context.received_at.timestamp() * 1000)
+
+
+def _or_unset(value: int | None) -> int | UnsetType:
+    return UNSET if value is None else value

@@ -1,0 +1,175 @@
+"""Events about the gateway itself: its life and the record's, another policy, a script that raised, an administrator.
+
+Every constructor is pure: the stamp is passed in.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from gateway.audit import ocsf
+from gateway.audit.details import details
+from gateway.audit.event import Event, actor, event_of, fit, metadata, short
+from gateway.audit.redact import Caps
+from gateway.audit.stamp import Stamp
+from gateway.model import PolicyRef, Principal
+
+_LIFECYCLE, _ERROR, _ENTITY, _API, _OTHER = 6002, 6008, 3004, 6003, 99
+_WITH_ACTOR: Final = ("host",)
+
+
+class _Facts(ocsf.Object, frozen=True):
+    """`unmapped.gateway` of the rarer events. `phase` says what kind; `details` are the event's own facts."""
+
+    phase: str
+    details: Mapping[str, object]
+    request_id: str | UnsetType = UNSET
+    page: str | UnsetType = UNSET
+    erased: tuple[str, ...] | UnsetType = UNSET
+
+
+_ACTIVITIES: Final = {"start": 3, "stop": 4}
+# Codes that somebody should look at: severity, status.
+_ALARMS: Final = {
+    "audit.failed": (4, 2),
+    "audit.suppressed": (4, 2),
+    "audit.recovered": (3, 1),
+    "audit.clock_step": (2, 1),
+    "gateway.degraded": (3, 2),
+}
+
+
+def lifecycle(code: str, message: str, facts: Mapping[str, object], stamp: Stamp) -> Event:
+    """Something in the life of the gateway or of the record itself, such as `audit.start` or `gateway.stop`."""
+    activity = _ACTIVITIES.get(code.rpartition(".")[2], _OTHER)
+    severity, status = _ALARMS.get(code, (1, 1))
+
+    def build(caps: Caps) -> Event:
+        kept, erased = details(facts, caps)
+        return event_of(
+            ocsf.ApplicationLifecycle(
+                metadata=metadata(stamp, short(code)),
+                category_uid=6,
+                class_uid=_LIFECYCLE,
+                activity_id=activity,
+                type_uid=_LIFECYCLE * 100 + activity,
+                time=stamp.time,
+                severity_id=severity,
+                status_id=status,
+                message=short(message),
+                activity_name=short(code) if activity == _OTHER else UNSET,
+                unmapped=ocsf.Unmapped(_Facts("lifecycle", kept, erased=erased or UNSET)),
+            )
+        )
+
+    return fit(build)
+
+
+def policy_change(
+    before: PolicyRef | None, after: PolicyRef, by: Principal, facts: Mapping[str, object], stamp: Stamp
+) -> Event:
+    """Another revision became the active one (`policy.change`). `before` is None at the first load."""
+
+    def build(caps: Caps) -> Event:
+        digests = {"digest": after.digest} | ({"previous_digest": before.digest} if before else {})
+        kept, erased = details({**digests, **facts}, caps)
+        return event_of(
+            ocsf.EntityManagement(
+                metadata=metadata(stamp, "policy.change"),
+                category_uid=3,
+                class_uid=_ENTITY,
+                activity_id=3,
+                type_uid=_ENTITY * 100 + 3,
+                time=stamp.time,
+                severity_id=2,
+                status_id=1,
+                message=short(f"policy revision {after.revision} is active"),
+                actor=_by(by),
+                entity=_entity(before, is_applied=False) if before else _entity(after, is_applied=True),
+                entity_result=_entity(after, is_applied=True),
+                unmapped=ocsf.Unmapped(_Facts("change", kept, erased=erased or UNSET)),
+            )
+        )
+
+    return fit(build)
+
+
+def script_error(
+    exception: str,
+    frames: str,
+    principal: Principal,
+    stamp: Stamp,
+    *,
+    page: str | None = None,
+    request_id: str | None = None,
+) -> Event:
+    """A script raised (`script.error`). `exception` is its type's name and `frames` a hash of where.
+
+    Never the exception's text: it holds the tool's data.
+    """
+    kept, _ = details({"exception": exception, "frames": frames})
+    return event_of(
+        ocsf.ApplicationError(
+            metadata=metadata(stamp, "script.error", _WITH_ACTOR, short(request_id) if request_id else None),
+            category_uid=6,
+            class_uid=_ERROR,
+            activity_id=1,
+            type_uid=_ERROR * 100 + 1,
+            time=stamp.time,
+            severity_id=3,
+            status_id=2,
+            message="the script raised an exception",
+            actor=_by(principal),
+            unmapped=ocsf.Unmapped(_Facts("error", kept, page=short(page) if page else UNSET)),
+        )
+    )
+
+
+def admin_action(
+    operation: str, by: Principal, source: str, facts: Mapping[str, object], stamp: Stamp, *, succeeded: bool = True
+) -> Event:
+    """What an administrator did (`admin.action`), such as `session.revoke`.
+
+    `source` is an address, or the host's name for a command.
+    """
+
+    def build(caps: Caps) -> Event:
+        kept, erased = details(facts, caps)
+        return event_of(
+            ocsf.ApiActivity(
+                metadata=metadata(stamp, "admin.action", _WITH_ACTOR),
+                category_uid=6,
+                class_uid=_API,
+                activity_id=_OTHER,
+                type_uid=_API * 100 + _OTHER,
+                time=stamp.time,
+                severity_id=2,
+                status_id=1 if succeeded else 2,
+                message=short(operation),
+                actor=_by(by),
+                api=ocsf.Api(short(operation)),
+                src_endpoint=_endpoint(source),
+                unmapped=ocsf.Unmapped(_Facts("admin", kept, erased=erased or UNSET)),
+            )
+        )
+
+    return fit(build)
+
+
+def _by(principal: Principal) -> ocsf.Actor:
+    return actor(Principal(short(principal.id), principal.method))
+
+
+def _entity(ref: PolicyRef, *, is_applied: bool) -> ocsf.ManagedEntity:
+    policy = ocsf.Policy(ref.revision, is_applied=is_applied)
+    return ocsf.ManagedEntity("gateway", "gateway", ref.revision, policy)
+
+
+def _endpoint(source: str) -> ocsf.Endpoint:
+    try:
+        ipaddress.ip_address(source)
+    except ValueError:
+        return ocsf.Endpoint(hostname=short(source))
+    return ocsf.Endpoint(source)
