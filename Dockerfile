@@ -8,7 +8,7 @@ ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
 
 # --- dependencies: what the lock files name, in /opt/venv; the tools that put it there stay behind ---
 FROM ${PYTHON_IMAGE} AS dependencies
-ENV PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY requirements/build.txt requirements/runtime.txt requirements/
 # Bytecode is made here, once: the running container cannot write any. It is bound to its source by content, not by
@@ -16,7 +16,7 @@ COPY requirements/build.txt requirements/runtime.txt requirements/
 RUN python3 -m venv /opt/tools \
  && python3 -m venv --without-pip /opt/venv \
  && /opt/tools/bin/python -m pip install --require-hashes --requirement requirements/build.txt \
- && /opt/tools/bin/python -m pip --python /opt/venv/bin/python install --require-hashes --requirement requirements/runtime.txt \
+ && /opt/tools/bin/python -m pip --python /opt/venv/bin/python install --no-compile --require-hashes --requirement requirements/runtime.txt \
  && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 
 # --- package: everything of ours under /files, as it will lie under / . A release that only changes our code
@@ -25,7 +25,7 @@ FROM dependencies AS package
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 RUN /opt/tools/bin/python -m pip wheel --no-deps --no-build-isolation --no-index --wheel-dir dist . \
- && /opt/tools/bin/python -m pip --python /opt/venv/bin/python install --no-deps --no-index --root /files dist/*.whl \
+ && /opt/tools/bin/python -m pip --python /opt/venv/bin/python install --no-compile --no-deps --no-index --root /files dist/*.whl \
  && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /files /files/opt/venv/lib
 COPY policies /files/etc/gateway/policies
 COPY examples /files/srv/tool/examples

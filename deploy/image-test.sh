@@ -49,6 +49,8 @@ trap 'exit 130' INT TERM
 # --- storage and run time of its own -------------------------------------------------------------------------
 # Limits are given, because a machine without CAP_SYS_RESOURCE cannot raise them to podman's defaults. runc, because
 # crun refuses machines with both versions of cgroups.
+files=$(ulimit -Hn)
+case $files in unlimited | ????????*) files=65536 ;; esac
 export CONTAINERS_STORAGE_CONF=$work/storage.conf CONTAINERS_CONF=$work/containers.conf
 cat >"$CONTAINERS_STORAGE_CONF" <<END
 [storage]
@@ -58,7 +60,7 @@ runroot = "$work/run"
 END
 cat >"$CONTAINERS_CONF" <<END
 [containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+default_ulimits = ["nofile=$files:$files", "nproc=4096:4096"]
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"

@@ -6,17 +6,13 @@ tests in `tests/server/` run against the real uvicorn and notice when an upgrade
 """
 
 import asyncio
-import functools
 import logging
-import ssl
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
 import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
-from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -198,71 +194,6 @@ class SocketConnection(_Watched, WebSocketsSansIOProtocol):
             self.transport.close()
 
 
-class TlsOpening(asyncio.Protocol):
-    """A connection during its TLS handshake, which counts like every other one.
-
-    uvicorn would let asyncio do the handshake and show us the connection afterwards; sockets that never begin it
-    would then be seen by nobody for a minute, and cost no more than a file descriptor of ours each.
-    """
-
-    table: ClassVar[Connections]
-    http: ClassVar[type[HttpConnection]]
-    context: ClassVar[ssl.SSLContext]
-
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        self._make_http = functools.partial(self.http, config, server_state, app_state, _loop)
-        self._transport: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._early = bytearray()  # requests that came right behind the handshake
-        self._lost = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Admits the connection and starts the handshake, or ends it at once."""
-        self._transport = cast("asyncio.Transport", transport)
-        peer = get_remote_addr(self._transport)
-        if self.table.admit(self, peer[0] if peer else None):
-            self._task = asyncio.get_running_loop().create_task(self._open(self._transport))
-        else:
-            self.drop()
-
-    def data_received(self, data: bytes) -> None:
-        self._early += data
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the name is asyncio's
-        self._lost = True
-        self.table.leave(self)
-
-    def look(self, now: float) -> None:
-        """Nothing: the handshake has its own time limit."""
-
-    def drop(self) -> None:
-        """Ends the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def _open(self, transport: asyncio.Transport) -> None:
-        loop, limit = asyncio.get_running_loop(), self.table.limits.idle_timeout
-        try:
-            tls = await loop.start_tls(transport, self, self.context, server_side=True, ssl_handshake_timeout=limit)
-        except OSError:  # refused certificates, no common cipher, time-out, reset: all of them
-            self.drop()
-            self.table.leave(self)
-            return
-        if tls is not None and not self._lost:
-            http = self._make_http()
-            self.table.hand_over(self, http)
-            http.connection_made(tls)
-            tls.set_protocol(http)
-            if self._early:
-                http.data_received(bytes(self._early))
-
-
 def _describing(app: ASGIApp, tls: dict[str, Any]) -> ASGIApp:
     """The application with the TLS extension in each scope of one connection."""
 
@@ -271,21 +202,3 @@ def _describing(app: ASGIApp, tls: dict[str, Any]) -> ASGIApp:
         await app(scope, receive, send)
 
     return described
-
-
-@dataclass(frozen=True, slots=True)
-class Protocols:
-    """The protocol classes of one server. uvicorn makes the instances, so what they share is on the class."""
-
-    first: type[asyncio.Protocol]  # what speaks on a new connection
-    websocket: type[asyncio.Protocol]
-
-
-def make_protocols(table: Connections, refuse: RawRefusal, context: ssl.SSLContext | None) -> Protocols:
-    """The classes for one server; with a TLS context each connection begins with its handshake."""
-    http = type("HttpConnection", (HttpConnection,), {"table": table, "refuse": staticmethod(refuse)})
-    websocket = type("SocketConnection", (SocketConnection,), {"table": table})
-    if context is None:
-        return Protocols(http, websocket)
-    opening = type("TlsOpening", (TlsOpening,), {"table": table, "http": http, "context": context})
-    return Protocols(opening, websocket)

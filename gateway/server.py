@@ -23,8 +23,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.connections import ConnectionLimits, Connections
 from gateway.errors import GatewayError, StartupError
 from gateway.framing import RawAnswer, RawRefusal, RawRequest
+from gateway.handshake import TlsOpening
 from gateway.listeners import affordable, bind, cannot_listen
-from gateway.protocols import make_protocols
+from gateway.protocols import HttpConnection, SocketConnection
 from gateway.tls import make_tls_context
 
 __all__ = ["ConnectionLimits", "RawAnswer", "RawRefusal", "RawRequest", "ServerOptions", "serve"]
@@ -101,20 +102,15 @@ def _configure(
     app: ASGIApp, options: ServerOptions, refuse: RawRefusal, *, lifespan: Literal["on", "off"] = "on"
 ) -> uvicorn.Config:
     """What uvicorn is told. Each line that is a safeguard says against what."""
-    context = None
-    if options.tls_certificate is not None:
-        context = make_tls_context(
-            options.tls_certificate, options.tls_key, options.tls_client_ca, optional=options.tls_client_optional
-        )
-    protocols = make_protocols(Connections(affordable(options)), refuse, context)
+    table = Connections(affordable(options))
     return uvicorn.Config(
         app,
         host=options.host,  # for messages only: the sockets are bound by us
         port=options.port,
         interface="asgi3",
         loop="uvloop",
-        http=protocols.first,  # a class, never "auto": httptools has no limit of header size
-        ws=protocols.websocket,
+        http=_http_class(table, options, refuse),  # a class, never "auto": httptools has no limit of header size
+        ws=type("SocketConnection", (SocketConnection,), {"table": table}),
         ws_max_size=options.max_message,
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
@@ -130,6 +126,17 @@ def _configure(
         timeout_graceful_shutdown=math.ceil(options.shutdown_timeout),
         workers=1,  # Streamlit's sessions live in this process; WEB_CONCURRENCY must not change that
     )
+
+
+def _http_class(table: Connections, options: ServerOptions, refuse: RawRefusal) -> type[asyncio.Protocol]:
+    """What speaks on a new connection. uvicorn makes the instances, so what they share stands on a class of its own."""
+    http = type("HttpConnection", (HttpConnection,), {"table": table, "refuse": staticmethod(refuse)})
+    if options.tls_certificate is None:
+        return http
+    context = make_tls_context(
+        options.tls_certificate, options.tls_key, options.tls_client_ca, optional=options.tls_client_optional
+    )
+    return type("TlsOpening", (TlsOpening,), {"table": table, "http": http, "context": context})
 
 
 class _Second(uvicorn.Server):

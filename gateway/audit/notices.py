@@ -25,7 +25,6 @@ class _Facts(ocsf.Object, frozen=True):
 
     phase: str
     details: Mapping[str, object]
-    request_id: str | UnsetType = UNSET
     page: str | UnsetType = UNSET
     erased: tuple[str, ...] | UnsetType = UNSET
 

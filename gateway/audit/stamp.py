@@ -4,12 +4,13 @@ A uid is a ULID (48 bits of milliseconds, 80 random bits, Crockford base32): 26 
 our dependencies makes them, and the whole of it is one number written in base 32.
 """
 
-import secrets
 import threading
 import time
 from collections.abc import Callable
 
 from msgspec import Struct
+
+from gateway import entropy
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 # Ten bits at a time: 13 look-ups instead of 26.
@@ -45,7 +46,7 @@ class Stamps:
         now = self._clock() // 1_000_000
         with self._lock:
             if now > self._milliseconds:
-                self._milliseconds, self._random = now, secrets.randbits(_RANDOM_BITS)
+                self._milliseconds, self._random = now, int.from_bytes(entropy.take(_RANDOM_BITS // 8))
             elif self._random == _RANDOM_MAX:
                 self._milliseconds, self._random = self._milliseconds + 1, 0
             else:

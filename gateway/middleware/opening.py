@@ -1,12 +1,12 @@
 """What is known of an exchange at its first byte: who is behind the peer, for which host, and where it wants to go."""
 
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from starlette.types import Scope
 
+from gateway import entropy
 from gateway.identity.client import ProxyTrust, client_scheme, find_client, request_id_from
 from gateway.identity.host import parse_host
 from gateway.middleware.exchange import Exchange
@@ -52,7 +52,7 @@ class Opening:
             origin=_only(headers, b"origin"),
         )
         return Exchange(
-            request_id=request_id_from(trust, peer, headers) or secrets.token_hex(16),
+            request_id=request_id_from(trust, peer, headers) or entropy.take(16).hex(),
             context=context,
             policy=policy,
             target=target,

@@ -1,8 +1,8 @@
 """Answers for bytes that never became a request: no scope, no stack, but the same page, headers and record."""
 
-import secrets
 from datetime import UTC, datetime
 
+from gateway import entropy
 from gateway.audit.recorder import Recorder
 from gateway.framing import RawAnswer, RawRequest
 from gateway.identity.client import find_client
@@ -51,7 +51,7 @@ class RawRefusals:
             surface=Surface.PROBE,
         )
         return Exchange(
-            request_id=secrets.token_hex(16),
+            request_id=entropy.take(16).hex(),
             context=context,
             policy=policy,
             target=Target(Surface.PROBE),

@@ -61,6 +61,11 @@ async def big(scope, receive, send):
     await send({"type": "http.response.body", "body": b""})
 
 
+async def some(scope, receive, send):
+    """170 kB: more than the kernel holds for a peer that does not read, less than would stop the application."""
+    await answer(send, b"x" * 170_000)
+
+
 async def facts(scope, receive, send):
     """What the application was told of this request and of what came before it."""
     told = {name: scope[name] for name in ("client", "scheme", "path", "http_version")}
@@ -75,7 +80,7 @@ async def echo(receive, send):
         await send({"type": "websocket.send", "text": message.get("text"), "bytes": message.get("bytes")})
 
 
-ROUTES = {"/count": count, "/refuse-early": refuse_early, "/big": big, "/facts": facts}
+ROUTES = {"/count": count, "/refuse-early": refuse_early, "/big": big, "/some": some, "/facts": facts}
 
 
 def hook(request: RawRequest) -> RawAnswer:

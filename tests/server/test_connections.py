@@ -129,7 +129,7 @@ def test_websocket_echo(server):
 def test_websocket_outlives_the_time_limits_of_http(server):
     """The limits for heads, bodies and idle connections end with the handshake."""
     with connect(f"ws://127.0.0.1:{server.port}/", proxy=None) as ws:
-        time.sleep(3)
+        time.sleep(2.5)
         ws.send("late")
         assert ws.recv(5) == "late"
 

@@ -82,6 +82,17 @@ def test_stop_with_connections_in_every_state():
         assert "ProtocolError" not in server.process.output()
 
 
+def test_stop_while_a_refusal_is_not_read():
+    """A stop is not disturbed by a refusal that still waits to be read."""
+    with served(shutdown_timeout=1.0) as server, server.connect(receive_buffer=4096) as sock:
+        sock.sendall(b"GET /some HTTP/1.1\r\nHost: a\r\n\r\n")
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        time.sleep(0.5)
+        server.process.process.terminate()
+        assert server.process.process.wait(10) == 0
+        assert "application stopped" in server.process.output()
+
+
 # name, options, what stderr says
 CANNOT_START = [
     ("an address of another machine", {"host": "192.0.2.1"},
@@ -118,7 +129,7 @@ def test_port_in_use():
 
 
 def test_operations_listener():
-    """The second listener answers while the first does, also for what never reaches its application, and ends with it."""
+    """The second listener answers while the first does, refuses what the first refuses, and ends with it."""
     port = free_port()
     with served(operations=port) as server:
         for sent, status in (
@@ -156,7 +167,8 @@ def test_options_of_the_environment_change_nothing():
     environment = {"WEB_CONCURRENCY": "4", "FORWARDED_ALLOW_IPS": "*"}
     with served(environment=environment) as server, server.connect() as sock:
         sock.sendall(
-            b"GET /facts HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n"
+            b"GET /facts HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n"
+            b"X-Forwarded-Proto: https\r\nConnection: close\r\n\r\n"
         )
         received, _ = receive_all(sock)
     assert b'"client": ["127.0.0.1", ' in received
