@@ -66,6 +66,11 @@ class Container:
         """A file of the first process, such as `status`, read from outside."""
         return Path(f"/proc/{self.state['Pid']}/{name}").read_text()
 
+    def memory(self) -> int:
+        """Bytes that the first process holds in memory."""
+        line = next(line for line in self.proc("status").splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) * 1024
+
     def logs(self) -> str:
         done = podman("logs", self.id)
         return done.stdout + done.stderr
