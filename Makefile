@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-export PYTHONDONTWRITEBYTECODE =
 
 # What `make serve` passes on: make serve TOOL=path/to/tool.py PORT=8600
 TOOL ?= streamlit_app.py
 POLICIES ?= policies
 HOST ?= 127.0.0.1
 PORT ?= 8501
+
+CODE := gateway tests benchmarks examples deploy streamlit_app.py
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test check format bench image-test lock clean system-packages
@@ -24,20 +25,20 @@ test: $(VENV)/.dev system-packages ## Run the tests, with everything that they n
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev ## Lint, check formatting and types
-	@$(BIN)/ruff check --quiet gateway tests benchmarks examples streamlit_app.py
-	@$(BIN)/ruff format --quiet --check gateway tests benchmarks examples streamlit_app.py
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff format --quiet --check $(CODE)
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/gateway policy check
 	@echo "check: lint, format, types, policies: fine"
 
 format: $(VENV)/.dev ## Format the code
-	@$(BIN)/ruff format --quiet gateway tests benchmarks examples streamlit_app.py
-	@$(BIN)/ruff check --quiet --fix gateway tests benchmarks examples streamlit_app.py
+	@$(BIN)/ruff check --quiet --fix $(CODE)
+	@$(BIN)/ruff format --quiet $(CODE)
 
 bench: $(VENV)/.dev ## Measure the gateway beside bare Streamlit, in one run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-image-test: ## Build the container image and run it hardened (needs root and Debian packages; minutes)
+image-test: $(VENV)/.dev ## Build the container image and run it hardened (needs root and Debian packages; minutes)
 	@deploy/image-test.sh
 
 lock: $(VENV)/.dev ## Make the lock files anew (needs uv)

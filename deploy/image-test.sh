@@ -82,7 +82,7 @@ make_stand_in() {
         tar -C "$work/rootfs" -cf "$rootfs.part" . && mv "$rootfs.part" "$rootfs"
         rm -rf "$work/rootfs"
     fi
-    podman import --quiet "$rootfs" $stand_in >/dev/null 2>&1
+    podman import --quiet "$rootfs" $stand_in >"$work/import.log" 2>&1 || { cat "$work/import.log" >&2; exit 2; }
 }
 base=${PYTHON_IMAGE:-$stand_in}
 if [ -n "${PYTHON_IMAGE:-}" ]; then podman pull --quiet "$base" >/dev/null; else make_stand_in; fi
@@ -113,6 +113,7 @@ find_compose() { # from the next Debian, unpacked beside, not installed
     local kept=$cache/docker-compose-$suite-$architecture lists=$work/apt origin
     if [ ! -x "$kept" ]; then
         mkdir -p "$lists/lists/partial" "$lists/archives/partial" && : >"$lists/status"
+        # shellcheck disable=SC2016 # apt expands it
         origin=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | grep -v security | head -1)
         echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $origin $suite main" >"$lists/sources.list"
         local options=(-qq -o "Dir::Etc::SourceList=$lists/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$lists/lists"
@@ -123,9 +124,9 @@ find_compose() { # from the next Debian, unpacked beside, not installed
     fi
     compose=$kept
 }
-hadolint= compose=
+hadolint='' compose=''
 find_hadolint >"$work/hadolint.log" 2>&1 && hadolint=$work/lint/bin/hadolint
-find_compose >"$work/compose.log" 2>&1 || compose=
+find_compose >"$work/compose.log" 2>&1 || compose=''
 
 # --- two namespaces on one cable: visitors with addresses of RFC 5737 outside, the container inside, no way out ------
 ip netns add "$outside"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     # Streamlit takes a second to import; `gateway --help` and the policy commands never need it.
     if name == "Gateway":
-        from gateway.app import Gateway
+        from gateway.app import Gateway  # noqa: PLC0415
 
         return Gateway
     raise AttributeError(name)

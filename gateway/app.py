@@ -10,9 +10,11 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import GatewayError
+from gateway.hosting import check_server
 from gateway.identity.session import SessionSealer
 from gateway.middleware.admission import Admission
 from gateway.middleware.error_pages import ErrorPages
+from gateway.middleware.exchange import Exchange, exchange_of
 from gateway.middleware.headers import SecurityHeaders
 from gateway.middleware.identity_headers import IdentityHeaders
 from gateway.middleware.limits import Limits
@@ -24,7 +26,6 @@ from gateway.middleware.refusals import Refusals
 from gateway.middleware.sessions import Sessions
 from gateway.model import Surface
 from gateway.resources import Resources, explain, not_ready
-from gateway.hosting import check_server
 from gateway.settings import Settings
 from gateway.streamlit.content_security import of_surface
 from gateway.streamlit.stream import StreamGuard
@@ -163,11 +164,11 @@ class _Inside:
         self.tool = tool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ours = scope["type"] == "http" and scope["gateway.exchange"].surface is Surface.GATEWAY
+        ours = scope["type"] == "http" and exchange_of(scope).surface is Surface.GATEWAY
         await (self.endpoints if ours else self.tool)(scope, receive, send)
 
 
-def _content_security(exchange: Any) -> bytes:
+def _content_security(exchange: Exchange) -> bytes:
     return of_surface(exchange.policy.content_security, exchange.surface)
 
 

@@ -57,7 +57,7 @@ class LedgerError(StartupError):
     """The record cannot be opened."""
 
 
-class AuditUnavailable(GatewayError):
+class AuditUnavailable(GatewayError):  # noqa: N818  a state of the record, which is waited for, not a fault
     """The record cannot take this event: disk full, disk hung, queue full, or closed. `cause` is a stable word."""
 
     def __init__(self, cause: str) -> None:

@@ -78,7 +78,7 @@ class Method(StrEnum):
     PROXY = "proxy"
     MTLS = "mtls"
     LOCAL = "local"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +363,8 @@ class Effect(StrEnum):
 
 class Authenticated(StrEnum):
     """`any`: signed in, whatever way. `session`: a gateway session, anonymous or not. `sso`: through an identity
-    provider or an identity-aware proxy. `mfa`: with more than one factor."""
+    provider or an identity-aware proxy. `mfa`: with more than one factor.
+    """
 
     ANY = "any"
     SESSION = "session"

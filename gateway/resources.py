@@ -1,5 +1,6 @@
 """What a running gateway holds open: policies, state directory, record. Opened together, closed together."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -96,10 +97,8 @@ class Resources:
                 self._note(lifecycle("policy.rejected", "the last good policy stays", facts, stamp()))
 
     def _note(self, event: Event) -> None:
-        try:
+        with suppress(AuditUnavailable):  # the ledger is in its failed state, and has raised its own alarm
             self.ledger.append(event, Durability.BEFORE)
-        except AuditUnavailable:
-            pass  # the ledger is in its failed state, and has raised its own alarm
 
 
 def brand_of(settings: BrandSettings) -> Brand:
@@ -117,7 +116,7 @@ def explain(error: GatewayError) -> str:
     return "\n".join(text + (f"\nhint: {hint}" if hint else "") for text, hint in lines)
 
 
-async def not_ready(scope: Scope, receive: Receive, send: Send) -> None:
+async def not_ready(scope: Scope, _receive: Receive, send: Send) -> None:
     """The whole application before it has started and after it has stopped: nothing is served unrecorded.
 
     http: 503. websocket: refused. lifespan: never comes here.

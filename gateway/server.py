@@ -26,6 +26,7 @@ from gateway.framing import RawAnswer, RawRefusal, RawRequest
 from gateway.handshake import TlsOpening
 from gateway.listeners import affordable, bind, cannot_listen
 from gateway.protocols import HttpConnection, SocketConnection
+from gateway.replies import DefaultHeaders
 from gateway.tls import make_tls_context
 
 __all__ = ["ConnectionLimits", "RawAnswer", "RawRefusal", "RawRequest", "ServerOptions", "serve"]
@@ -66,7 +67,7 @@ def serve(
     """Serves until SIGTERM or SIGINT, then ends open exchanges within `shutdown_timeout`; the process's exit code.
 
     0 after a stop, 3 when it could not start (the cause and a hint are then on stderr). `refuse` answers what never
-    reaches the application. `operations` is a second listener (application, host, port) for health in full and metrics,
+    reaches the application. `operations` is a second listener (application, host, port) for health in full,
     without lifespan or TLS, which ends after the first. `on_started` is called once requests are answered. WebSockets
     are closed with 1012.
     """
@@ -188,6 +189,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self._second is not None:
             await self._second.close()
+
+    async def on_tick(self, counter: int) -> bool:
+        """As in uvicorn, which makes the default headers anew each second."""
+        ends = await super().on_tick(counter)
+        if type(self.server_state.default_headers) is list:
+            self.server_state.default_headers = DefaultHeaders(self.server_state.default_headers)
+        return ends
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  the name is uvicorn's
         """Stops; a second SIGINT stops at once.

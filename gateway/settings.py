@@ -88,7 +88,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Ops:
-    """The operations listener: health in full and metrics. Off without a port."""
+    """The operations listener: health in full. Off without a port."""
 
     host: HostName = "127.0.0.1"
     port: Port | None = None

@@ -8,7 +8,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -18,6 +18,7 @@ from gateway.errors import AuditUnavailable
 Cause = Literal["disk-full", "disk-error", "timeout", "closed", "queue-full", "log-replaced"]
 
 _DURABLE: Final = "durable"
+_LINGER: Final = 0.02  # seconds: how long events that nobody waits for may gather before they are written by themselves
 _Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Event
 
 
@@ -105,6 +106,8 @@ class Inbox:
         self._bytes = 0
         self._refusal: Cause | None = None
         self._wake = threading.Event()
+        self._urgent = False  # somebody waits, or will, for something in the queue
+        self._calling = False  # the event loop has been asked to wake the writer at its next turn
         self._suppressed = Suppressed()
 
     def put(self, event: Event, durability: Durability) -> Receipt:
@@ -118,10 +121,25 @@ class Inbox:
             self._admit(event)
             self._queue.append(receipt)
             self._bytes += len(event.body)
-            idle = len(self._queue) == 1 and not self._taken
-        if idle:
-            self._wake.set()
+            urgent = durability is not Durability.ASYNC
+            wakes = len(self._queue) == 1 or (urgent and not self._urgent)
+            self._urgent |= urgent
+        if wakes:
+            self._call()
         return receipt
+
+    def _call(self) -> None:
+        """Wake the writer: from an event loop at its next turn, so that one commit takes what this turn brings."""
+        loop = asyncio._get_running_loop()  # noqa: SLF001  documented; the public one raises in other threads
+        if loop is None:
+            self._wake.set()
+        elif not self._calling:
+            self._calling = True
+            loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._calling = False
+        self._wake.set()
 
     def _admit(self, event: Event) -> None:
         refusal = self._refusal
@@ -136,16 +154,24 @@ class Inbox:
 
     def take(self, max_bytes: int, timeout: float) -> list[Receipt]:
         """All that waits, oldest first, up to `max_bytes`; empty when nothing came within `timeout` seconds."""
-        if not self._queue:
+        if not self._urgent:
             self._wake.wait(timeout)
+            self._wake.clear()
+            self._let_gather()
         self._wake.clear()
         with self.lock:
             size = 0
+            self._urgent = False
             while self._queue and (not self._taken or size + len(self._queue[0].event.body) <= max_bytes):
                 receipt = self._queue.popleft()
                 size += len(receipt.event.body)
                 self._taken.append(receipt)
+            self._urgent = bool(self._queue)  # more than one batch: at once again
             return self._taken
+
+    def _let_gather(self) -> None:
+        if self._queue and not self._urgent and self._refusal is None:
+            self._wake.wait(_LINGER)
 
     def acknowledge(self) -> bool:
         """Tell who waits for the taken batch that it is durable. False: it was given up meanwhile, and they know."""
@@ -157,8 +183,11 @@ class Inbox:
         _notify(waiters)
         return True
 
-    def refuse(self, cause: Cause) -> bool:
-        """Give up what was taken and what waits, refuse what comes, for this cause. False when it was so already."""
+    def refuse(self, cause: Cause, before_telling: Callable[[], None] = lambda: None) -> bool:
+        """Give up what was taken and what waits, refuse what comes, for this cause. False when it was so already.
+
+        `before_telling` runs before anybody who waits is told, so that what they then look at agrees with it.
+        """
         with self.lock:
             if self._refusal not in (None, "closed"):
                 return False
@@ -169,6 +198,7 @@ class Inbox:
             waiters = self._settle(lost, cause)
             self._taken = []
             self._queue.clear()
+        before_telling()
         _notify(waiters)
         return True
 

@@ -39,7 +39,9 @@ class Recorder:
         self.on_failure = on_failure
 
     def submit(self, exchange: Recordable, durability: Durability = Durability.BEFORE) -> Receipt | None:
-        """Queue the decision, to be waited for with `confirm` as `durability` says. None: it cannot be recorded, and the operator has said to go on.
+        """Queue the decision, to be waited for with `confirm` as `durability` says.
+
+        None: it cannot be recorded, and the operator has said to go on.
 
         Raises AuditUnavailable: it cannot be recorded, and the exchange must be refused.
         """

@@ -10,6 +10,7 @@ keys may be added to the header, and other kinds of lines between the events; a 
 import ctypes
 import errno
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ import msgspec
 FORMAT: Final = "gateway-audit/1"
 _PREFIX, _SUFFIX = "seg-", ".jsonl"
 _KEEP_SIZE: Final = 1  # FALLOC_FL_KEEP_SIZE, linux/falloc.h
+_CHECK_INTERVAL: Final = 0.1  # seconds
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -82,6 +84,7 @@ class Segment:
         self.header = header
         self.size = size
         self._descriptor = descriptor
+        self._check_due = 0.0
 
     @classmethod
     def create(cls, directory: Path, header: Header, reserve: int) -> "Segment":
@@ -118,7 +121,11 @@ class Segment:
         return cls(path, descriptor, header, size)
 
     def append(self, data: bytes) -> None:
-        """Write and sync; on return the bytes are on the disk, at the path where readers look.
+        """Write and sync; on return the bytes are on the disk.
+
+        That they are at the path where readers look is checked every tenth of a second, not at each commit: every
+        system call hands the interpreter to another thread. What is acknowledged in between is not lost when the file
+        is deleted: it is in the file that we hold open, and `restore` puts that back.
 
         Raises:
             ReplacedError: the file was deleted, replaced or resized under us.
@@ -128,12 +135,17 @@ class Segment:
         _write(self._descriptor, data, self.size)
         os.fdatasync(self._descriptor)
         self.size += len(data)
+        if time.monotonic() >= self._check_due:
+            self._check_after(len(data))
+
+    def _check_after(self, written: int) -> None:
         try:
             self.check()
         except OSError:
-            self.size -= len(data)
-            self._take_back(len(data))
+            self.size -= written
+            self._take_back(written)
             raise
+        self._check_due = time.monotonic() + _CHECK_INTERVAL
 
     def _take_back(self, written: int) -> None:
         if os.fstat(self._descriptor).st_size == self.size + written:  # nobody else's bytes are among them

@@ -16,7 +16,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 # Ten bits at a time: 13 look-ups instead of 26.
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _RANDOM_BITS = 80
-_RANDOM_MAX = (1 << _RANDOM_BITS) - 1
+_COUNTED = 1 << 20  # the four last characters
 
 
 class Stamp(Struct, frozen=True, gc=False):
@@ -33,25 +33,33 @@ def ulid(milliseconds: int, random: int) -> str:
 
 
 class Stamps:
-    """Makes stamps, in order: within one process a later uid is always greater, also when the clock steps back."""
+    """Makes stamps, in order: within one process a later uid is always greater, also when the clock steps back.
+
+    Stamps of one millisecond differ in their last four characters only, which count up from a random start.
+    """
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._milliseconds = 0
-        self._random = 0
+        self._prefix = ""
+        self._last = _COUNTED - 1
 
     def __call__(self) -> Stamp:
         """The stamp of this moment. Callable from any thread."""
         now = self._clock() // 1_000_000
         with self._lock:
-            if now > self._milliseconds:
-                self._milliseconds, self._random = now, int.from_bytes(entropy.take(_RANDOM_BITS // 8))
-            elif self._random == _RANDOM_MAX:
-                self._milliseconds, self._random = self._milliseconds + 1, 0
+            if now > self._milliseconds or self._last == _COUNTED - 1:
+                self._begin(max(now, self._milliseconds + 1))
             else:
-                self._random += 1
-            return Stamp(now, ulid(self._milliseconds, self._random))
+                self._last += 1
+            return Stamp(now, self._prefix + _PAIRS[self._last >> 10] + _PAIRS[self._last & 1023])
+
+    def _begin(self, milliseconds: int) -> None:
+        random = int.from_bytes(entropy.take(_RANDOM_BITS // 8))
+        self._milliseconds = milliseconds
+        self._prefix = ulid(milliseconds, random)[:-4]
+        self._last = random & (_COUNTED // 2 - 1)  # the lower half: at least half a million more fit
 
 
 stamp = Stamps()

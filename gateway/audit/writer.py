@@ -209,13 +209,15 @@ class Writer:
 
     def _fail(self, cause: Cause, error: OSError | None = None) -> None:
         """Refuse everything from now on. Called by the writer, and by the watchdog when the writer hangs."""
-        if not self._inbox.refuse(cause):
-            return
-        self._noted = False
         now = stamp()
-        self._unwritten = [lifecycle("audit.failed", "the record could not be written", _facts(cause, error), now)]
-        self.condition = Condition("failed", now.time, cause)
-        log.critical("the audit log cannot be written: %s%s", cause, f" ({error})" if error else "")
+
+        def note() -> None:
+            self._noted = False
+            self._unwritten = [lifecycle("audit.failed", "the record could not be written", _facts(cause, error), now)]
+            self.condition = Condition("failed", now.time, cause)
+
+        if self._inbox.refuse(cause, note):
+            log.critical("the audit log cannot be written: %s%s", cause, f" ({error})" if error else "")
 
     def _note_failure(self) -> None:
         """Cut the unfinished batch off, and say so in the log out of the reserve; if even that fails, on resumption."""

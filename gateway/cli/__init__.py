@@ -1,6 +1,7 @@
 """The `gateway` command: one file a noun, loaded when it is run, so that `--help` and completion stay fast."""
 
 import importlib
+import signal
 import sys
 from dataclasses import dataclass
 from typing import NoReturn
@@ -98,6 +99,10 @@ def main() -> NoReturn:
     A GatewayError that no command has handled ends in `error:` lines and exit code 2 or 3. Anything else is a bug: it
     ends in a traceback and exit code 1.
     """
+    if sys.argv[1:2] == ["serve"]:
+        # As process 1 of a container we are sent SIGTERM in vain until somebody handles it; the server does, but only
+        # once Streamlit is imported. Nothing has been opened by then, so there is nothing to do but to end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         app()
     except GatewayError as error:

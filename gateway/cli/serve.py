@@ -42,7 +42,6 @@ def serve(
     """Serve a Streamlit script behind the gateway.
 
     Examples:
-
     gateway serve tool.py
 
     gateway serve tool.py --policies /etc/gateway/policies --host 0.0.0.0 --port 8443
@@ -89,6 +88,7 @@ def options_of(settings: Settings, gateway: Gateway) -> ServerOptions:
         tls_certificate=server.tls_certificate,
         tls_key=server.tls_key,
         tls_client_ca=server.tls_client_ca,
+        max_message=gateway.start().active_policy().limits.message,
         max_connections=server.max_connections,
         max_connections_per_address=server.max_connections_per_address,
         exempt=gateway.trusts_peer,

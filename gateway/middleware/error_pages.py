@@ -54,7 +54,7 @@ class ErrorPages:
 
         try:
             await self.app(scope, receive, branded)
-        except Exception as error:  # noqa: BLE001  the outermost place that can still answer for an application
+        except Exception as error:
             if not replaced:
                 await self._answer_for(error, scope, send)
 

@@ -41,6 +41,7 @@ class Exchange:
 
     decision: Decision | None = None
     recorded: bool = False
+    _opened: ExchangeOpened | None = None
     reason: Reason | None = None
     status: int | None = None
     close_code: int | None = None
@@ -54,16 +55,19 @@ class Exchange:
         self.context = replace(self.context, **changes)  # type: ignore[arg-type]
 
     def opened(self, decision: Decision) -> ExchangeOpened:
-        """What is recorded when the exchange has been judged."""
-        return ExchangeOpened(
-            self.request_id,
-            self.context,
-            decision,
-            self.http_version,
-            self.peer_port,
-            self.forwarded,
-            self.user_agent,
-        )
+        """What is recorded when the exchange has been judged; the same again when nothing has been found out since."""
+        known = self._opened
+        if known is None or known.context is not self.context or known.decision is not decision:
+            known = self._opened = ExchangeOpened(
+                self.request_id,
+                self.context,
+                decision,
+                self.http_version,
+                self.peer_port,
+                self.forwarded,
+                self.user_agent,
+            )
+        return known
 
     def closed(self, opened: ExchangeOpened) -> ExchangeClosed:
         """What is recorded when the exchange is over."""

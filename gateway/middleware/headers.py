@@ -15,8 +15,8 @@ from gateway.model import Hsts
 
 ContentSecurity = Callable[[Exchange], bytes]
 
-# What no page of an internal tool needs is off; what Streamlit's own elements use is left to the page itself:
-# camera and microphone (st.camera_input, st.audio_input), fullscreen (charts), clipboard (copy buttons), autoplay (st.video).
+# What no page of an internal tool needs is off; what Streamlit's own elements use is left to the page itself: camera
+# and microphone (st.camera_input, st.audio_input), fullscreen (charts), autoplay and picture-in-picture (st.video).
 _PERMISSIONS = {
     "self": ("autoplay", "camera", "fullscreen", "microphone", "picture-in-picture", "publickey-credentials-get"),
     "": (
@@ -49,7 +49,7 @@ _REMOVED = _OURS | {b"server", b"x-powered-by", b"access-control-allow-origin", 
 class SecurityHeaders:
     """Every answer carries them: also refusals, errors, 304, and what mounted applications send.
 
-    http: sets them on the response; a Content-Security-Policy that the answer brings is kept, else the surface's is set.
+    http: sets them on the response; a Content-Security-Policy that the answer brings is kept, else the surface's set.
     websocket: sets them on a refused handshake and on the 101.
     lifespan: passes.
     """

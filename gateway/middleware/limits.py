@@ -15,9 +15,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # is ambiguous is refused rather than repaired (CVE-2025-32431, CVE-2026-41059, CVE-2026-33682 and their kin):
 # an encoded slash, backslash, NUL, control character, number sign or percent sign, and dot segments in any spelling.
 _AMBIGUOUS = re.compile(
-    rb"[^\x21-\x7e]|[\\#\"<>^`{|}]|%(?:2[3f5]|5c|7f|[01][0-9a-f])|//|(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.I
+    rb"[^\x21-\x7e]|[\\#\"<>^`{|}]|%(?:2[3f5]|5c|7f|[01][0-9a-f])|//|(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE
 )
-_MULTIPART_OVERHEAD = 64 * 1024  # boundaries and part headers around an uploaded file
+_MULTIPART_OVERHEAD = 4 * 1024  # boundaries and part headers around an uploaded file
 
 
 class Limits:
@@ -47,7 +47,7 @@ class Limits:
             reason = body_problem(scope["headers"], body_limit(exchange))
         if reason is not None:
             await self.refusals.refuse(scope, send, reason)
-        elif scope["type"] == "http":
+        elif scope["type"] == "http" and has_body(scope):
             await self._with_bounded_body(scope, receive, send, body_limit(exchange))
         else:
             await self.app(scope, receive, send)
@@ -91,12 +91,12 @@ def target_problem(scope: Scope, limits: PolicyLimits) -> Reason | None:
 
 def headers_problem(headers: list[tuple[bytes, bytes]], limits: PolicyLimits) -> Reason | None:
     """Why the header section is refused, or None."""
-    if (
-        len(headers) > limits.header_count
-        or sum(len(name) + len(value) + 4 for name, value in headers) > limits.header_bytes
-    ):
+    size, names = 0, set()
+    for name, value in headers:
+        size += len(name) + len(value) + 4
+        names.add(name)
+    if len(headers) > limits.header_count or size > limits.header_bytes:
         return Reason.HEADERS_TOO_LARGE
-    names = {name for name, _ in headers}
     if b"content-length" in names and b"transfer-encoding" in names:
         return Reason.HEADERS_MALFORMED  # RFC 9112 §6.1: the opening of request smuggling
     return None
@@ -112,7 +112,16 @@ def body_problem(headers: list[tuple[bytes, bytes]], limit: int) -> Reason | Non
     return Reason.BODY_TOO_LARGE if int(lengths[0]) > limit else None
 
 
+def has_body(scope: Scope) -> bool:
+    """Whether the request may have a body. In HTTP/1 one without either header has none (RFC 9112 §6.3)."""
+    if not scope.get("http_version", "").startswith("1."):
+        return True
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+
+
 def body_limit(exchange: Exchange) -> int:
     """Bytes that the body of this request may have."""
     limits = exchange.policy.limits
-    return limits.upload + _MULTIPART_OVERHEAD if exchange.surface is Surface.UPLOAD else limits.body
+    if exchange.surface is not Surface.UPLOAD:
+        return limits.body
+    return limits.upload + _MULTIPART_OVERHEAD if limits.upload else 0

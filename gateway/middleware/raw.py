@@ -18,7 +18,8 @@ _UNREAD = "-"
 
 class RawRefusals:
     """Renders and records what the server refuses before the application can see it. Never waits: the server calls it
-    on the event loop, and its record is written while the answer leaves (`async`)."""
+    on the event loop, and its record is written while the answer leaves (`async`).
+    """
 
     def __init__(self, active_policy: ActivePolicy, brand: Brand, recorder: Recorder) -> None:
         self.active_policy = active_policy

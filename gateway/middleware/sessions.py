@@ -13,8 +13,8 @@ from gateway.identity.session import Invalid, SessionSealer, SessionToken
 from gateway.middleware.exchange import Exchange, exchange_of
 from gateway.model import Allow, Surface
 
-# `__Host-` binds the cookie to this host, https and path / (RFC 6265bis §4.1.3.2). Browsers refuse the prefix over plain
-# http, which a policy allows for loopback: there the name says what it is.
+# `__Host-` binds the cookie to this host, https and path / (RFC 6265bis §4.1.3.2). Browsers refuse the prefix over
+# plain http, which a policy allows for loopback: there the name says what it is.
 SECURE_COOKIE = "__Host-gateway"
 UNSAFE_COOKIE = "gateway-without-tls"
 MAX_COOKIE = 4096
@@ -42,11 +42,9 @@ class Sessions:
             return
         exchange = exchange_of(scope)
         session = self._open(scope, exchange)
-        changed = None
-        if scope["type"] == "http":
-            changed = self._changed(session, exchange)
-        session = changed or session
+        changed = self._changed(session, exchange) if scope["type"] == "http" else None
         if session is not None:
+            # A session that begins with this very request is none yet: neither a rule nor a limit may count on it.
             exchange.refine(session=session.fingerprint)
         scope = {**scope, "headers": without_cookie(scope["headers"], cookie_name(exchange))}
         if changed is None:
@@ -55,7 +53,9 @@ class Sessions:
         cookie = self._cookie(changed, exchange)
 
         async def with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start" and isinstance(exchange.decision, Allow):
+            started = message["type"] == "http.response.start" and message["status"] < 400
+            if started and isinstance(exchange.decision, Allow):
+                exchange.refine(session=changed.fingerprint)
                 message["headers"] = [*message.get("headers", ()), (b"set-cookie", cookie)]
             await send(message)
 

@@ -11,6 +11,7 @@ Which rule is named never depends on the order of the file: of several that appl
 """
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from gateway.identity.host import host_allowed
 from gateway.identity.origin import origin_allowed
@@ -45,32 +46,47 @@ def decide(policy: Policy, context: RequestContext) -> Decision:
     try:
         return _judge(policy, context, trace)
     except Exception as error:  # a fault in the engine must never open the gate
-        trace.append(Check("engine", held=False, detail=type(error).__name__))
+        trace.append(Check("engine", held=False, detail=_place(error)))
         return Deny(Reason.ENGINE_ERROR, policy.ref, trace=tuple(trace))
 
 
 def _judge(policy: Policy, context: RequestContext, trace: list[Check]) -> Decision:
     for name, gate in GATES:
         refusal, detail = gate(policy, context)
-        trace.append(Check(name, held=refusal is None, detail=detail))
+        trace.append(_check(name, refusal is None, detail))
         if refusal is not None:
             return _refused_at_gate(policy, context, refusal, tuple(trace))
 
-    denied, allowed = _deciding(policy, context, Effect.DENY), _deciding(policy, context, Effect.ALLOW)
+    denied, allowed = _deciding(policy, context)
     if denied is not None:
-        trace.append(Check("rules", held=False, detail=f"denied by {denied.id}"))
+        trace.append(_check("rules", False, f"denied by {denied.id}"))
         return Deny(Reason.DENIED_BY_RULE, policy.ref, denied.id, tuple(trace))
     if allowed is None:
-        trace.append(Check("rules", held=False, detail="no rule applies"))
+        trace.append(_check("rules", False, "no rule applies"))
         return _challenge(policy, context, tuple(trace)) or Deny(Reason.NO_RULE_MATCHED, policy.ref, trace=tuple(trace))
 
-    trace.append(Check("rules", held=True, detail=f"allowed by {allowed.id}"))
+    trace.append(_check("rules", True, f"allowed by {allowed.id}"))
     served = context.surface is not Surface.PROBE
-    trace.append(Check("surface", held=served, detail=context.surface.value))
+    trace.append(_check("surface", served, context.surface.value))
     if not served:
         return Deny(Reason.NOT_FOUND, policy.ref, allowed.id, tuple(trace))
     lease = lease_until(policy, context) if context.kind == "websocket" else None
     return Allow(Reason.ALLOWED_BY_RULE, policy.ref, allowed.id, tuple(trace), lease)
+
+
+def _place(error: BaseException) -> str:
+    """Kind and place of a fault, without the values that were involved."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    place = f" in {at.tb_frame.f_code.co_name}, line {at.tb_lineno}" if at else ""
+    return type(error).__name__ + place
+
+
+@lru_cache(maxsize=4096)
+def _check(name: str, held: bool, detail: str) -> Check:
+    """A check; the same few are made for nearly every request."""
+    return Check(name, held, detail)
 
 
 # --- the gates ------------------------------------------------------------------------------------------------
@@ -133,9 +149,18 @@ def _refused_at_gate(policy: Policy, context: RequestContext, reason: Reason, tr
 # --- the rules ------------------------------------------------------------------------------------------------
 
 
-def _deciding(policy: Policy, context: RequestContext, effect: Effect) -> Rule | None:
-    applying = (rule for rule in policy.rules if rule.effect is effect and _applies(rule, policy, context))
-    return min(applying, key=lambda rule: rule.id, default=None)
+def _deciding(policy: Policy, context: RequestContext) -> tuple[Rule | None, Rule | None]:
+    """The deny and the allow that apply; of several, the one whose id sorts first."""
+    denied: Rule | None = None
+    allowed: Rule | None = None
+    for rule in policy.rules:
+        best = denied if rule.effect is Effect.DENY else allowed
+        if (best is None or rule.id < best.id) and _applies(rule, policy, context):
+            if rule.effect is Effect.DENY:
+                denied = rule
+            else:
+                allowed = rule
+    return denied, allowed
 
 
 def _applies(rule: Rule, policy: Policy, context: RequestContext) -> bool:

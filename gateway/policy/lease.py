@@ -45,7 +45,7 @@ def _end_of(day: date) -> datetime:
 
 
 def _next(clock: time, context: RequestContext, conditions: Conditions) -> datetime:
-    """The next time the rule's clock shows that time. Around a change to or from summer time it may be early, never late."""
+    """When the rule's clock shows that time next. Around a change of summer time it may be early, never late."""
     now = local_time(context, conditions)
     candidates = (datetime.combine(now.date() + timedelta(days=days), clock, now.tzinfo) for days in (0, 1, 2))
     instants = (candidate.astimezone(UTC) for candidate in candidates)

@@ -17,7 +17,7 @@ Directives = Mapping[str, tuple[str, ...]]
 PROFILES: Mapping[str, Directives] = {
     "strict": {
         "default-src": ("'none'",),
-        # 'wasm-unsafe-eval': protobuf's long.js compiles a tiny WebAssembly module on every page load; graphviz needs it.
+        # 'wasm-unsafe-eval': protobuf's long.js compiles a WebAssembly module on every page load; graphviz needs it.
         "script-src": ("'nonce-{nonce}'", "'wasm-unsafe-eval'"),
         "script-src-attr": ("'none'",),
         # Inline styles stay: pandas Styler, KaTeX, mermaid, vega tooltips and st.html write them.

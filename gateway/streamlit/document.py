@@ -32,7 +32,7 @@ class Document:
         index = Path(file_util.get_static_dir()) / "index.html"
         self._pieces = prepare(index.read_text("utf-8"))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         if scope["path"].endswith("/") and exchange_of(scope).context.path != "/":
             await _without_slash(scope, send)
             return

@@ -41,29 +41,34 @@ HARDENED: Mapping[str, Hardened] = {
 }
 
 
-def harden(*, base_path: str, upload_bytes: int, message_bytes: int, cookie_secret: str, reload: bool) -> None:
-    """Set every hardened option, and those that follow from settings and policy. Sizes in bytes; Streamlit counts MiB."""
-    toolbar = config.get_option("client.toolbarMode")
-    for name, option in HARDENED.items():
-        config.set_option(name, option.value, "streamlit-gateway")
-    if toolbar == _STRICTER_TOOLBAR:
-        config.set_option("client.toolbarMode", toolbar, "streamlit-gateway")
-    for name, value in {
+def harden(
+    *, base_path: str, upload_bytes: int, message_bytes: int, cookie_secret: str, agent_api: bool, reload: bool
+) -> Mapping[str, object]:
+    """Set every hardened option, and those that follow from settings and policy; what was set, for `verify`.
+
+    Sizes in bytes; Streamlit counts MiB. `agent_api` is the policy's word on Streamlit's agent interface.
+    """
+    wanted = {name: option.value for name, option in HARDENED.items()} | {"server.enableAgentApi": agent_api}
+    if config.get_option("client.toolbarMode") == _STRICTER_TOOLBAR:
+        wanted["client.toolbarMode"] = _STRICTER_TOOLBAR
+    wanted |= {
         "server.baseUrlPath": base_path.strip("/"),
         "server.cookieSecret": cookie_secret,
         "server.fileWatcherType": "auto" if reload else "none",
         "server.maxUploadSize": max(1, -(-upload_bytes // (1024 * 1024))),
         "server.maxWidgetStateSize": max(1, -(-message_bytes // (1024 * 1024))),
-    }.items():
+    }
+    for name, value in wanted.items():
         config.set_option(name, value, "streamlit-gateway")
+    return wanted
 
 
-def verify() -> None:
-    """Raise StartupError when a hardened option is not what it was set to."""
-    for name, option in HARDENED.items():
-        found = config.get_option(name)
-        if found != option.value and not (name == "client.toolbarMode" and found == _STRICTER_TOOLBAR):
+def verify(wanted: Mapping[str, object]) -> None:
+    """Raise StartupError when an option is not what it was set to. No value is shown: one of them is a secret."""
+    for name, value in wanted.items():
+        if config.get_option(name) != value:
+            because = f": {HARDENED[name].because}" if name in HARDENED else ""
             raise StartupError(
-                f"Streamlit's option {name} is {found!r} and must be {option.value!r}: {option.because}",
-                hint="does the script, or something that it imports, set it at start-up?",
+                f"Streamlit's option {name} is not what the gateway has set it to{because}",
+                hint="does something that the tool imports at start-up set it, or read the configuration again?",
             )

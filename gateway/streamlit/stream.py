@@ -1,5 +1,6 @@
 """The guard of the socket: each message is parsed with Streamlit's own classes and judged before Streamlit sees it."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 from google.protobuf.message import DecodeError
@@ -13,6 +14,7 @@ from gateway.middleware.exchange import Exchange, exchange_of
 from gateway.model import Allow, Reason, Surface
 from gateway.policy.decide import decide
 from gateway.reasons import OUTCOMES
+from gateway.streamlit.heap import Settling
 from gateway.streamlit.pages import Pages
 
 # The tag of ForwardMsg.navigation on the wire: only messages that contain it are parsed for the pages they declare.
@@ -32,6 +34,7 @@ class StreamGuard:
         self.app = app
         self.recorder = recorder
         self.pages = pages
+        self.settling = Settling()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
@@ -65,11 +68,11 @@ class StreamGuard:
         context = replace(exchange.context, surface=Surface.MESSAGE, message=kind)
         decision = decide(exchange.policy, context)
         if isinstance(decision, Allow):
+            if kind == "rerun_script":
+                self.settling.script_runs()
             return True
-        try:
+        with suppress(AuditUnavailable):  # it is dropped either way
             await self.recorder.confirm(self.recorder.message_refused(exchange, context, decision))
-        except AuditUnavailable:
-            pass  # it is dropped either way
         return False
 
     def _learn(self, frame: bytes) -> None:

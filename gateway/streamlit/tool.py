@@ -10,13 +10,14 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import StartupError
 from gateway.middleware.exchange import exchange_of
 from gateway.model import Policy, Surface, Target
 from gateway.streamlit.document import Document
 from gateway.streamlit.handover import HandOver
+from gateway.streamlit.heap import settle
 from gateway.streamlit.options import harden, verify
 from gateway.streamlit.pages import Pages, discover
 from gateway.streamlit.surfaces import Elsewhere, Surfaces
@@ -37,7 +38,7 @@ class Extensions:
 
     def target(self, method: str, path: str) -> Target | None:
         """The target at that path, if the owner has a route there."""
-        for kind in ("http", "websocket"):
+        for kind in ("http", "websocket") if self.routes else ():
             scope: Scope = {"type": kind, "path": path, "root_path": "", "method": method, "headers": []}
             for route in self.routes:
                 if route.matches(scope)[0] is not Match.NONE:
@@ -73,11 +74,12 @@ class Tool:
             on_script_error=extensions.on_script_error,
         )
         limits = policy.limits
-        harden(
+        self._options = harden(
             base_path=base_path,
             upload_bytes=limits.upload,
             message_bytes=limits.message,
             cookie_secret=cookie_secret,
+            agent_api=policy.streamlit.agent_api == "allow",
             reload=reload,
         )
         self._document = Document()
@@ -95,20 +97,20 @@ class Tool:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._streamlit(scope, receive, _verified(send))
+            await self._streamlit(scope, receive, self._verified(send))
         elif exchange_of(scope).surface is Surface.PAGE:
             await self._document(scope, receive, send)
         else:
             await self._handed_over(scope, receive, send)
 
+    def _verified(self, send: Send) -> Send:
+        async def verified(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                settle()
+                try:
+                    verify(self._options)
+                except StartupError as error:
+                    message = {"type": "lifespan.startup.failed", "message": str(error)}
+            await send(message)
 
-def _verified(send: Send) -> Send:
-    async def verified(message: Any) -> None:
-        if message["type"] == "lifespan.startup.complete":
-            try:
-                verify()
-            except StartupError as error:
-                message = {"type": "lifespan.startup.failed", "message": str(error)}
-        await send(message)
-
-    return verified
+        return verified

@@ -25,16 +25,17 @@ class Health:
         return {
             "ready": self.ready,
             "stopping": self.stopping,
-            "policy": {
-                "revision": policy.revision,
-                "digest": policy.digest,
-                "loaded_at": policy.loaded_at.isoformat(),
-                "problems": [str(problem) for problem in policy.problems],
-            },
+            # First, because it is what makes us not ready: `gateway health` prints only the beginning.
             "record": {
                 "state": record.state,
                 "cause": record.cause,
                 "sequence": record.sequence,
                 "free_bytes": record.free_bytes,
+            },
+            "policy": {
+                "revision": policy.revision,
+                "digest": policy.digest,
+                "loaded_at": policy.loaded_at.isoformat(),
+                "problems": [str(problem) for problem in policy.problems],
             },
         }

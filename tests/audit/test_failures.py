@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from gateway.errors import AuditUnavailable, LedgerError
 from tests.audit.ocsf import problems
 from tests.audit.reading import codes, details, events, sequences
 from tests.audit.samples import exchange
+from tests.support.disks import small_disk
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
@@ -75,19 +75,6 @@ def test_no_acknowledged_event_is_lost_when_the_process_is_killed(tmp_path):
 
 
 # --- a full disk ----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def small_disk(path: Path, size: int):
-    path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"a small disk needs the right to mount: {done.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 @pytest.fixture
@@ -225,6 +212,7 @@ def test_a_file_that_is_deleted_or_replaced_is_noticed_and_restored(tmp_path, at
             ledger.append(event(f"a{number}"), Durability.BEFORE).wait(5)
         attack(tmp_path / "seg-000000000000.jsonl")
         if not idle:
+            time.sleep(0.11)  # the path is looked at every tenth of a second
             with pytest.raises(AuditUnavailable, match="log-replaced"):
                 ledger.append(event("lost"), Durability.BEFORE).wait(5)
         wait_for(lambda: "audit.resumed" in codes(tmp_path))

@@ -12,7 +12,9 @@ QUIET = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Of the package, not of the session: while Playwright is started its event loop counts as running in this thread, and
+# tests elsewhere could not use asyncio.run.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
@@ -27,11 +29,19 @@ class Watched:
         self.page = page
         self.problems: list[str] = []
         self.hosts: set[str] = set()
-        page.on("console", lambda message: self.problems.append(f"{message.type}: {message.text}") if message.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda message: (
+                self.problems.append(f"{message.type}: {message.text}")
+                if message.type in ("error", "warning")
+                else None
+            ),
+        )
         page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
         page.on("request", lambda request: self.hosts.add(request.url.split("/")[2]) if "://" in request.url else None)
         page.add_init_script(
-            "document.addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective + ' ' + e.blockedURI))"
+            "document.addEventListener('securitypolicyviolation',"
+            " e => console.error('CSP ' + e.violatedDirective + ' ' + e.blockedURI))"
         )
 
 

@@ -10,7 +10,9 @@ from tests.e2e.conftest import ROOT, gateway_served
 
 BUNDLED = (ROOT / "policies" / "0001-initial.toml").read_text("utf-8")
 # The NIST flow-rate example with one point far outside: one out-of-control signal at the least.
-UPLOAD = "time,flow\n" + "\n".join(f"{n},{value}" for n, value in enumerate([49.6, 47.6, 49.9, 51.3, 47.8, 51.2, 52.6, 52.4, 53.6, 52.1, 90.0]))
+UPLOAD = "time,flow\n" + "\n".join(
+    f"{n},{value}" for n, value in enumerate([49.6, 47.6, 49.9, 51.3, 47.8, 51.2, 52.6, 52.4, 53.6, 52.1, 90.0])
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +26,14 @@ def test_the_tool_works_in_a_browser(tool, watched, tmp_path):
     page = watched.page
     page.goto(tool.url)
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=30_000)
-    expect(page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first).to_be_visible(timeout=30_000)
+    expect(page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first).to_be_visible(
+        timeout=30_000
+    )
 
     page.get_by_role("radio", name="Your CSV file").or_(page.get_by_role("button", name="Your CSV file")).first.click()
-    page.locator("input[type=file]").first.set_input_files({"name": "flow.csv", "mimeType": "text/csv", "buffer": UPLOAD.encode()})
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "flow.csv", "mimeType": "text/csv", "buffer": UPLOAD.encode()}
+    )
     download_button = page.get_by_role("button", name="Download these points")
     expect(download_button).to_be_visible(timeout=30_000)
     expect(page.get_by_text("flow.csv").first).to_be_visible()
@@ -70,5 +76,9 @@ def test_what_the_browser_did_is_in_the_record(tool, watched):
     events = tool.records()
     pages = [e for e in events if e["unmapped"]["gateway"].get("surface") == "page"]
     session = pages[-1]["actor"]["session"]["uid"]
-    sockets = [e for e in events if e["metadata"]["event_code"] == "ws.open" and e["actor"].get("session", {}).get("uid") == session]
+    sockets = [
+        e
+        for e in events
+        if e["metadata"]["event_code"] == "ws.open" and e["actor"].get("session", {}).get("uid") == session
+    ]
     assert len(sockets) == 1

@@ -81,7 +81,9 @@ class Served:
 
     def records(self) -> list[dict]:
         segments = sorted(self.state.glob("audit/*/*/seg-*.jsonl"))
-        lines = [line for segment in segments for line in segment.read_bytes().split(b"\n")[:-1]]  # the rest is being written
+        lines = [
+            line for segment in segments for line in segment.read_bytes().split(b"\n")[:-1]
+        ]  # the rest is being written
         return [event for line in lines if "metadata" in (event := json.loads(line))]
 
     def exchange(self, request_id: str) -> tuple[dict, dict]:
@@ -107,6 +109,15 @@ def write_policies(directory: Path, text: str = POLICY, name: str = "0001-test.t
     return directory
 
 
+def wait_for(ask, good, seconds=10):
+    """What `ask` gives, once it is `good`."""
+    deadline = time.monotonic() + seconds
+    while not good(found := ask()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    return found
+
+
 @contextmanager
 def gateway_served(
     directory: Path, *, policy: str = POLICY, script: Path = DEMO, env=None, options=(), scheme="http"
@@ -117,7 +128,17 @@ def gateway_served(
         write_policies(policies, policy)
     port = free_port()
     state = directory / "state"
-    command = [*GATEWAY, "serve", str(script), "--policies", str(policies), "--port", str(port), "--state-dir", str(state)]
+    command = [
+        *GATEWAY,
+        "serve",
+        str(script),
+        "--policies",
+        str(policies),
+        "--port",
+        str(port),
+        "--state-dir",
+        str(state),
+    ]
     with running([*command, *options], ready_line="serving ", env=clean_environment(env), cwd=directory) as process:
         yield Served(f"{scheme}://127.0.0.1:{port}", policies, state, process)
 

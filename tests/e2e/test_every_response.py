@@ -57,7 +57,9 @@ def handshake(headers):
     return {"Connection": "Upgrade", "Upgrade": "websocket", **key, **{k: v for k, v in headers.items() if k != "ws"}}
 
 
-@pytest.mark.parametrize(("name", "method", "path", "headers", "source", "status"), RESPONSES, ids=[row[0] for row in RESPONSES])
+@pytest.mark.parametrize(
+    ("name", "method", "path", "headers", "source", "status"), RESPONSES, ids=[row[0] for row in RESPONSES]
+)
 def test_every_response(served, name, method, path, headers, source, status):
     """All security headers are present, the request id is there once, and exactly one closing record is left."""
     with served.http(source) as client:
@@ -75,7 +77,9 @@ def test_every_response(served, name, method, path, headers, source, status):
     [request_id] = response.headers.get_list("x-request-id")
     decision, outcome = served.exchange(request_id)
     assert decision["unmapped"]["gateway"]["policy_digest"].startswith("sha256:")
-    recorded = outcome["http_response"]["code"] if "http_response" in outcome else outcome["unmapped"]["gateway"]["status"]
+    recorded = (
+        outcome["http_response"]["code"] if "http_response" in outcome else outcome["unmapped"]["gateway"]["status"]
+    )
     assert recorded == status
     assert outcome["src_endpoint"]["ip"] == source
 
@@ -90,7 +94,10 @@ def test_a_304_carries_the_headers(served):
 
 def test_a_document_is_never_answered_304(served):
     """Each copy of the document has its own nonce, so a stored one would be blank under the new header."""
-    responses = [served.get("/", headers={"If-None-Match": '"x"', "If-Modified-Since": "Sun, 22 Nov 2037 00:00:00 GMT"}) for _ in range(2)]
+    responses = [
+        served.get("/", headers={"If-None-Match": '"x"', "If-Modified-Since": "Sun, 22 Nov 2037 00:00:00 GMT"})
+        for _ in range(2)
+    ]
     policies = {response.headers["content-security-policy"] for response in responses}
     assert [response.status_code for response in responses] == [200, 200]
     assert len(policies) == 2
@@ -99,7 +106,9 @@ def test_a_document_is_never_answered_304(served):
 
 def test_bytes_that_are_no_request(served):
     """What never becomes a request is answered with our page and headers too, and recorded once."""
-    with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2])), source_address=(COLLEAGUE, 0)) as raw:
+    with socket.create_connection(
+        ("127.0.0.1", int(served.url.rpartition(":")[2])), source_address=(COLLEAGUE, 0)
+    ) as raw:
         raw.settimeout(10)
         raw.sendall(b"\x16\x03\x01\x00\xa5 this is not HTTP\r\n\r\n")
         answer = b""
@@ -108,7 +117,9 @@ def test_bytes_that_are_no_request(served):
     head, _, body = answer.partition(b"\r\n\r\n")
     lines = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
     assert head.startswith(b"HTTP/1.1 400")
-    assert {key: lines.get(key.encode(), b"").decode() for key in REQUIRED} == {k: v.lower() for k, v in REQUIRED.items()}
+    assert {key: lines.get(key.encode(), b"").decode() for key in REQUIRED} == {
+        k: v.lower() for k, v in REQUIRED.items()
+    }
     assert b"request-malformed" in body
     _, outcome = served.exchange(lines[b"x-request-id"].decode())
     assert outcome["http_response"]["code"] == 400

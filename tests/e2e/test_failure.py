@@ -1,15 +1,18 @@
-"""When the machine fails: killed in the middle of load, no space on the disk. Nothing acknowledged is lost, nothing is served unrecorded."""
+"""When the machine fails: killed in the middle of load, no space on the disk.
+
+Nothing acknowledged is lost, nothing is served unrecorded.
+"""
 
 import asyncio
 import json
 import os
-import subprocess
-from contextlib import contextmanager
+import time
 
 import httpx
-import pytest
 
 from tests.e2e.conftest import gateway_served
+from tests.support.disks import small_disk
+from tests.support.processes import free_port
 
 
 def test_kill_9_loses_no_acknowledged_event(tmp_path):
@@ -37,33 +40,22 @@ def test_kill_9_loses_no_acknowledged_event(tmp_path):
         asyncio.run(both())
     with gateway_served(tmp_path) as gateway:
         events = gateway.records()
-    decided = {e["metadata"].get("correlation_uid") for e in events if e["unmapped"]["gateway"].get("phase") == "decision"}
+    decided = {
+        e["metadata"].get("correlation_uid") for e in events if e["unmapped"]["gateway"].get("phase") == "decision"
+    }
     assert len(answered) >= 400
     assert set(answered) <= decided
     assert [event["metadata"]["sequence"] for event in events] == list(range(len(events)))
 
 
-@contextmanager
-def small_disk(path, size):
-    """A file system of that size: a tmpfs of its own, which only root can mount."""
-    path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(path)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"cannot mount a small tmpfs here: {mounted.stderr.decode().strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
 def test_a_full_disk_refuses_and_recovers(tmp_path):
-    """No space for the record: requests are refused with 503 and a reason, nothing is lost, and it goes on by itself."""
-    ops = 0
-    from tests.support.processes import free_port
-
+    """No space for the record: requests are refused with 503 and a reason, nothing is lost; it goes on by itself."""
     ops = free_port()
     env = {"GATEWAY_AUDIT__SEGMENT_SIZE": str(1024**2)}
-    with small_disk(tmp_path / "state", "8m") as disk, gateway_served(tmp_path, env=env, options=["--ops-port", str(ops)]) as gateway:
+    with (
+        small_disk(tmp_path / "state", 8 * 1024**2) as disk,
+        gateway_served(tmp_path, env=env, options=["--ops-port", str(ops)]) as gateway,
+    ):
         accepted: list[str] = []
         with gateway.http() as client:
             first = client.get("/.gateway/whoami")
@@ -89,14 +81,14 @@ def test_a_full_disk_refuses_and_recovers(tmp_path):
                 again = client.get("/.gateway/whoami")
                 if again.status_code == 200:
                     break
-                import time
-
                 time.sleep(0.1)
             assert again.status_code == 200
             accepted.append(again.headers["x-request-id"])
         events = gateway.records()
         codes = [event["metadata"]["event_code"] for event in events]
         assert {"audit.failed", "audit.resumed", "audit.suppressed"} <= set(codes), json.dumps(codes[-5:])
-        decided = {e["metadata"].get("correlation_uid") for e in events if e["unmapped"]["gateway"].get("phase") == "decision"}
+        decided = {
+            e["metadata"].get("correlation_uid") for e in events if e["unmapped"]["gateway"].get("phase") == "decision"
+        }
         assert set(accepted) <= decided
         assert [event["metadata"]["sequence"] for event in events] == list(range(len(events)))

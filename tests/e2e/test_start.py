@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from tests.e2e.conftest import DEMO, GATEWAY, POLICY, gateway_served, write_policies
+from tests.e2e.conftest import DEMO, GATEWAY, POLICY, gateway_served, wait_for, write_policies
 from tests.support.processes import PYTHON, ROOT, clean_environment, free_port, running
 
 
@@ -30,9 +30,18 @@ def start(directory, *options, env=None, command=None):
 def test_every_problem_of_a_policy_is_listed_and_nothing_is_served(tmp_path):
     """A wrong policy: exit code 3, all problems at once with file and key path, and no state is written."""
     policies = write_policies(tmp_path / "policies")
-    wrong = POLICY.replace('"127.0.0.2"', '"10.0.0.1/24"').replace("[limits]", "[limitz]").replace('"staff"\neffect', '"staff"\nefect')
+    wrong = (
+        POLICY.replace('"127.0.0.2"', '"10.0.0.1/24"')
+        .replace("[limits]", "[limitz]")
+        .replace('"staff"\neffect', '"staff"\nefect')
+    )
     (policies / "0001-test.toml").write_text(wrong)
-    checked = subprocess.run([*GATEWAY, "policy", "check", "--policies", str(policies)], capture_output=True, text=True, env=clean_environment())
+    checked = subprocess.run(
+        [*GATEWAY, "policy", "check", "--policies", str(policies)],
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+    )
     assert checked.returncode == 2
     for problem in ("networks.staff[1]: ", "unknown key 'limitz'", "rules[0]: unknown key 'efect'"):
         assert f"0001-test.toml: {problem}" in checked.stderr
@@ -105,7 +114,10 @@ def test_a_wrong_release_leaves_the_last_good_policy(tmp_path):
     with gateway_served(tmp_path, options=["--ops-port", str(ops)]) as gateway:
         assert gateway.get("/").status_code == 200
         (gateway.policies / "0001-test.toml").write_text("schema = 2")
-        report = wait_for(lambda: httpx.get(f"http://127.0.0.1:{ops}/readyz", trust_env=False).json(), lambda r: r["policy"]["problems"])
+        report = wait_for(
+            lambda: httpx.get(f"http://127.0.0.1:{ops}/readyz", trust_env=False).json(),
+            lambda r: r["policy"]["problems"],
+        )
         assert (report["ready"], report["policy"]["revision"]) == (True, "0001")
         assert gateway.get("/").status_code == 200
         assert "policy.kept-last-good" in gateway.process.output()
@@ -121,18 +133,12 @@ def test_a_release_takes_effect_without_a_restart(tmp_path, told):
         if told == "by SIGHUP":
             gateway.process.process.send_signal(signal.SIGHUP)
         after = wait_for(lambda: gateway.get("/"), lambda response: response.status_code == 403)
-        revisions = [gateway.exchange(response.headers["x-request-id"])[0]["policy"]["version"] for response in (before, after)]
+        revisions = [
+            gateway.exchange(response.headers["x-request-id"])[0]["policy"]["version"] for response in (before, after)
+        ]
         assert revisions == ["0001", "0002"]
         changes = [event for event in gateway.records() if event["metadata"]["event_code"] == "policy.change"]
         assert [event["entity_result"]["version"] for event in changes] == ["0001", "0002"]
-
-
-def wait_for(ask, good, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not good(found := ask()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
-    return found
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -148,6 +154,17 @@ def test_stopping_is_orderly(tmp_path, how):
         assert "ws.close" in codes
 
 
+def test_a_stop_before_the_start_is_done(tmp_path):
+    """SIGTERM while it still loads ends it with exit code 0: an orchestrator must not have to kill it."""
+    write_policies(tmp_path / "policies")
+    command = [*GATEWAY, "serve", str(DEMO), "--policies", str(tmp_path / "policies"), "--port", str(free_port())]
+    for delay in (0.25, 0.6):
+        process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.terminate()
+        assert process.wait(20) in (0, -signal.SIGTERM)  # the second: before Python itself had started
+
+
 def test_a_gateway_object(tmp_path):
     """`gateway serve module:attribute` serves a Gateway, with the owner's routes under the same rules."""
     write_policies(tmp_path / "policies")
@@ -157,14 +174,17 @@ def test_a_gateway_object(tmp_path):
         "from starlette.routing import Route\n"
         "async def version(request): return JSONResponse({'version': 1})\n"
         "async def broken(request): raise ValueError('4711')\n"
-        f"app = Gateway({str(DEMO)!r}, policies='policies', routes=[Route('/api/version', version), Route('/api/broken', broken)])\n"
+        "routes = [Route('/api/version', version), Route('/api/broken', broken)]\n"
+        f"app = Gateway({str(DEMO)!r}, policies='policies', routes=routes)\n"
     )
     port = free_port()
     command = [*GATEWAY, "serve", "web:app", "--port", str(port)]
     env = clean_environment({"GATEWAY_STATE_DIR": str(tmp_path / "state")})
-    with running(command, ready_line="serving ", env=env, cwd=tmp_path):
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            fine, posted, broken = client.get("/api/version"), client.post("/api/version"), client.get("/api/broken")
+    with (
+        running(command, ready_line="serving ", env=env, cwd=tmp_path),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        fine, posted, broken = client.get("/api/version"), client.post("/api/version"), client.get("/api/broken")
     assert (fine.status_code, fine.json()) == (200, {"version": 1})
     assert fine.headers["x-frame-options"] == "DENY"
     assert posted.status_code == 405
@@ -194,7 +214,13 @@ UVICORN = [PYTHON, "-m", "uvicorn", "gateway.app:app"]
 def test_uvicorn_that_rewrites_addresses_is_refused(tmp_path):
     """Under plain uvicorn the visitor could type the address that the allow-list is about: exit code 3."""
     write_policies(tmp_path / "policies")
-    ended = start(tmp_path, "--port", str(free_port()), command=UVICORN, env={"GATEWAY_SCRIPT": str(DEMO), "PYTHONPATH": str(ROOT)})
+    ended = start(
+        tmp_path,
+        "--port",
+        str(free_port()),
+        command=UVICORN,
+        env={"GATEWAY_SCRIPT": str(DEMO), "PYTHONPATH": str(ROOT)},
+    )
     assert ended.returncode == 3
     assert "rewrites client addresses" in ended.stderr
     assert "--no-proxy-headers" in ended.stderr
@@ -216,7 +242,9 @@ def test_uvicorn_that_leaves_addresses_alone(tmp_path):
     env = {"GATEWAY_SCRIPT": str(DEMO), "GATEWAY_STATE_DIR": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)}
     command = [*UVICORN, "--no-proxy-headers", "--http", "h11", "--port", str(port)]
     with running(command, ready_url=f"http://127.0.0.1:{port}/", env=clean_environment(env), cwd=tmp_path):
-        spoofed = httpx.get(f"http://127.0.0.1:{port}/.gateway/whoami", headers={"X-Forwarded-For": "203.0.113.9"}, trust_env=False)
+        spoofed = httpx.get(
+            f"http://127.0.0.1:{port}/.gateway/whoami", headers={"X-Forwarded-For": "203.0.113.9"}, trust_env=False
+        )
     assert spoofed.json()["client"]["address"] == "127.0.0.1"
 
 

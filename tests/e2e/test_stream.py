@@ -3,7 +3,7 @@
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from tests.e2e.conftest import COLLEAGUE, PROXY, ROOT, STAFF, gateway_served
+from tests.e2e.conftest import COLLEAGUE, PROXY, ROOT, STAFF, gateway_served, wait_for
 from tests.support.streamlit_client import visit
 
 PROBE = ROOT / "tests" / "data" / "streamlit" / "probe.py"
@@ -46,7 +46,7 @@ def test_an_upload_reaches_the_script(tmp_path):
 
 
 def test_the_script_sees_the_client_and_not_the_wire(probed):
-    """The client's address as the policy found it; no forwarding header, no cookie of ours, no identity from outside."""
+    """The address as the policy found it; no forwarding header, no cookie of ours, no identity from outside."""
     claims = {"X-Forwarded-For": "203.0.113.5", "X-Forwarded-User": "admin", "X-Gateway-Exchange": "guess"}
     visitor = visit(probed.url, source_address=PROXY, headers=claims)
     from tests.support.streamlit_client import StreamlitClient
@@ -80,7 +80,7 @@ def test_an_error_in_the_script_shows_no_detail(probed):
     assert not any(b"4711" in message.SerializeToString() for message in client.page.messages)
 
 
-KINDS = [kind for kind in BackMsg.DESCRIPTOR.oneofs_by_name["type"].fields]
+KINDS = list(BackMsg.DESCRIPTOR.oneofs_by_name["type"].fields)
 ALLOWED = {"rerun_script", "stop_script", "app_heartbeat", "file_urls_request"}
 
 
@@ -96,7 +96,9 @@ def test_messages_that_the_policy_does_not_let_in(served, kind):
     with served.connect() as client:
         client.send(message)
         assert client.rerun().text  # the socket is alive, and nothing was answered to the message
-    refused = [event for event in served.records() if event["unmapped"]["gateway"].get("reason") == "message-not-allowed"]
+    refused = [
+        event for event in served.records() if event["unmapped"]["gateway"].get("reason") == "message-not-allowed"
+    ]
     assert kind in {event["unmapped"]["gateway"]["inputs"]["message"] for event in refused}
 
 
@@ -114,8 +116,8 @@ def test_frames_that_are_no_messages(served, name, frame, code, reason):
     with served.connect() as client:
         client.send(frame)
         assert client.wait_closed() == (code, reason)
-    closes = [event for event in served.records() if event["metadata"]["event_code"] == "ws.close"]
-    assert closes[-1]["unmapped"]["gateway"]["reason"] == reason
+    wait_for(lambda: served.records()[-1], lambda last: last["unmapped"]["gateway"].get("reason") == reason)
+    assert served.records()[-1]["metadata"]["event_code"] == "ws.close"
     assert "Traceback" not in served.process.output()
 
 

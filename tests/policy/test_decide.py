@@ -275,7 +275,8 @@ def test_every_decision_names_policy_and_checks():
     judged = decide(policy(), request())
     assert judged.policy == PolicyRef("0001", "sha256:0")
     assert [(check.name, check.held) for check in judged.trace] == [
-        ("host", True), ("transport", True), ("client", True), ("origin", True), ("message", True), ("rules", True), ("surface", True),
+        ("host", True), ("transport", True), ("client", True), ("origin", True), ("message", True),
+        ("rules", True), ("surface", True),
     ]  # fmt: skip
 
 

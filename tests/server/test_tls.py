@@ -1,6 +1,5 @@
 """TLS: versions, suites, client certificates, and that silent sockets are counted before their handshake."""
 
-import datetime
 import json
 import socket
 import ssl
@@ -8,58 +7,18 @@ import time
 from functools import partial
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from websockets.sync.client import connect
 
 from tests.server.conftest import SHORT, closed_within, receive_all, served
+from tests.support.certificates import Authority
 
 GET = b"GET /facts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-class Authority:
-    """A certificate authority with its files in one directory."""
-
-    def __init__(self, directory, name: str) -> None:
-        self.directory, self.key = directory, ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.path = directory / f"{name}.pem"
-        own = self._sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None), [])
-        self.path.write_bytes(own.public_bytes(serialization.Encoding.PEM))
-
-    def issue(self, *names: tuple[x509.ObjectIdentifier, str], password: bytes | None = None):
-        """Paths of a certificate and its key, for a subject of these names; good for localhost."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(kind, value) for kind, value in names])
-        certificate = self._sign(
-            subject, key, x509.BasicConstraints(ca=False, path_length=None), [x509.DNSName("localhost")]
-        )
-        cipher = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-        paths = self.directory / f"{names[-1][1]}.crt", self.directory / f"{names[-1][1]}.key"
-        paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        pkcs8 = serialization.PrivateFormat.PKCS8
-        paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, cipher))
-        return paths
-
-    def _sign(self, subject, key, constraints, alternatives):
-        now = datetime.datetime.now(datetime.UTC)
-        builder = (
-            x509.CertificateBuilder(subject_name=subject, issuer_name=self.name, public_key=key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
-            .add_extension(constraints, critical=True)
-        )
-        if alternatives:
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        return builder.sign(self.key, hashes.SHA256())
-
-
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls"), "authority")
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +46,6 @@ def asking(tls, authority):
         yield server
 
 
-def client_context(authority: Authority, certificate=None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=authority.path)
-    if certificate:
-        context.load_cert_chain(*certificate)
-    return context
-
-
 def ask(server, context: ssl.SSLContext, sent: bytes = GET) -> bytes:
     with context.wrap_socket(server.connect(), server_hostname="localhost") as sock:
         sock.sendall(sent)
@@ -109,7 +61,7 @@ def facts(received: bytes) -> dict:
 )
 def test_scope(server, authority, version, number):
     """The scope says https, and names the version and suite (ASGI TLS extension 0.2; numbers of RFC 8446, RFC 5289)."""
-    context = client_context(authority)
+    context = authority.client_context()
     context.minimum_version = context.maximum_version = version
     context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
     told = facts(ask(server, context))
@@ -131,7 +83,7 @@ def assert_no_handshake(server, context: ssl.SSLContext) -> None:
 @pytest.mark.parametrize("suite", ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA", "AES128-GCM-SHA256"])
 def test_weak_suites_are_refused(server, authority, suite):
     """No CBC suite and no RSA key exchange is agreed on."""
-    context = client_context(authority)
+    context = authority.client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(f"{suite}:@SECLEVEL=0")
     assert_no_handshake(server, context)
@@ -140,7 +92,7 @@ def test_weak_suites_are_refused(server, authority, suite):
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1")
 def test_old_versions_are_refused(server, authority):
     """TLS 1.1 is refused."""
-    context = client_context(authority)
+    context = authority.client_context()
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     assert_no_handshake(server, context)
@@ -148,7 +100,7 @@ def test_old_versions_are_refused(server, authority):
 
 def test_only_http_1_1_is_agreed_on(server, authority):
     """ALPN offers http/1.1 and never h2."""
-    context = client_context(authority)
+    context = authority.client_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     with context.wrap_socket(server.connect(), server_hostname="localhost") as sock:
         assert sock.selected_alpn_protocol() == "http/1.1"
@@ -156,34 +108,34 @@ def test_only_http_1_1_is_agreed_on(server, authority):
 
 def test_client_certificate(asking, authority, ada):
     """A verified client certificate is in the scope: PEM, and the subject's name as RFC 4514 writes it."""
-    told = facts(ask(asking, client_context(authority, ada)))["tls"]
+    told = facts(ask(asking, authority.client_context(ada)))["tls"]
     assert told["client_cert_chain"] == [ada[0].read_text()]
     assert told["client_cert_name"] == "CN=ada,O=Example"
     assert told["client_cert_error"] is None
-    assert facts(ask(asking, client_context(authority)))["tls"]["client_cert_name"] is None
+    assert facts(ask(asking, authority.client_context()))["tls"]["client_cert_name"] is None
 
 
 def test_client_certificate_of_another_authority(asking, authority, tmp_path):
     """A certificate of somebody else's authority ends the handshake, also where certificates are optional."""
     stranger = Authority(tmp_path, "stranger").issue((NameOID.COMMON_NAME, "ada"))
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        assert ask(asking, client_context(authority, stranger)) == b""
+        assert ask(asking, authority.client_context(stranger)) == b""
         raise ConnectionError
 
 
 def test_client_certificate_required(tls, authority, ada):
     """Without `tls_client_optional`, nobody comes in without a certificate."""
     with served(**tls, tls_client_ca=str(authority.path)) as server:
-        assert ask(server, client_context(authority, ada)).startswith(b"HTTP/1.1 200 ")
+        assert ask(server, authority.client_context(ada)).startswith(b"HTTP/1.1 200 ")
         with pytest.raises((ssl.SSLError, ConnectionError)):
-            assert ask(server, client_context(authority)) == b""
+            assert ask(server, authority.client_context()) == b""
             raise ConnectionError
 
 
 def test_websocket(asking, authority, ada):
     """WebSockets work over TLS."""
     url = f"wss://localhost:{asking.port}/"
-    with connect(url, proxy=None, ssl=client_context(authority, ada)) as ws:
+    with connect(url, proxy=None, ssl=authority.client_context(ada)) as ws:
         for message in ("text", b"x" * 300_000):
             ws.send(message)
             assert ws.recv(5) == message
@@ -191,7 +143,7 @@ def test_websocket(asking, authority, ada):
 
 def test_request_in_the_packet_of_the_handshake(server, authority):
     """A request that arrives together with the end of the handshake is not lost."""
-    context = client_context(authority)
+    context = authority.client_context()
 
     def exchange(step, sock, incoming, outgoing):
         """Repeats a step of TLS with what it wants to send and receive."""
@@ -235,7 +187,7 @@ def test_silent_sockets_before_the_handshake_do_not_keep_others_out(server, auth
     silent = [server.connect("127.0.0.2") for _ in range(200)]
     time.sleep(0.2)
     try:
-        assert ask(server, client_context(authority)).startswith(b"HTTP/1.1 200 ")
+        assert ask(server, authority.client_context()).startswith(b"HTTP/1.1 200 ")
         still_open = 0
         for sock in silent:
             sock.setblocking(False)
@@ -253,11 +205,11 @@ def test_silent_sockets_before_the_handshake_do_not_keep_others_out(server, auth
 
 def test_refusals_over_tls(server, authority):
     """What never reaches the application is answered over TLS as well, and the time limits hold."""
-    received = ask(server, client_context(authority), b"GET / HTTP/1.1\r\n\r\n")
+    received = ask(server, authority.client_context(), b"GET / HTTP/1.1\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 400 ")
     assert b"\r\nx-frame-options: DENY" in received
     begun = time.monotonic()
-    assert ask(server, client_context(authority), b"GET / HT").startswith(b"HTTP/1.1 408 ")
+    assert ask(server, authority.client_context(), b"GET / HT").startswith(b"HTTP/1.1 408 ")
     assert time.monotonic() - begun < 3
 
 

@@ -28,7 +28,7 @@ def elements(html):
 
 
 def test_every_script_of_the_installed_document_has_the_nonce():
-    """Each script and module preload of Streamlit's own document carries the nonce, as does the element that Vite reads."""
+    """Each script and module preload of Streamlit's document carries the nonce, as does what Vite reads."""
     html = (Path(file_util.get_static_dir()) / "index.html").read_text("utf-8")
     found = elements(b"NONCE".join(prepare(html)).decode())
     scripts = [attrs for tag, attrs in found if tag == "script"]

@@ -8,7 +8,10 @@ SCRIPTS = [
     ("a script without pages", "import streamlit as st\nst.write(1)", {"/"}, True),
     (
         "pages as functions",
-        "import streamlit as st\ndef a(): ...\ndef b(): ...\nst.navigation([st.Page(a, default=True), st.Page(b)]).run()",
+        (
+            "import streamlit as st\ndef a(): ...\ndef b(): ...\n"
+            "st.navigation([st.Page(a, default=True), st.Page(b)]).run()"
+        ),
         {"/", "/b"},
         True,
     ),
