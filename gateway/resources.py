@@ -13,7 +13,7 @@ from gateway.audit.options import LedgerOptions
 from gateway.audit.recorder import Recorder
 from gateway.audit.stamp import stamp
 from gateway.errors import AuditUnavailable, ConfigurationError, GatewayError, StartupError
-from gateway.middleware.headers import ALWAYS
+from gateway.middleware.bare import answer_bare
 from gateway.model import ANONYMOUS, Policy, PolicyRef
 from gateway.revisions import KeptLastGood, Reloaded, Revisions
 from gateway.settings import Brand as BrandSettings
@@ -121,9 +121,4 @@ async def not_ready(scope: Scope, _receive: Receive, send: Send) -> None:
 
     http: 503. websocket: refused. lifespan: never comes here.
     """
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1013, "reason": "not-ready"})
-        return
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"5"), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": 503, "headers": [*headers, *ALWAYS]})
-    await send({"type": "http.response.body", "body": b"not ready\n"})
+    await answer_bare(scope, send, 503, 1013, "not ready")

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.audit.recorder import Recorder
+from gateway.middleware.bare import answer_bare
 from gateway.middleware.exchange import SCOPE_KEY, Exchange
+
+log = structlog.get_logger("gateway.exchange")
 
 Open = Callable[[Scope], Exchange]
 
@@ -28,7 +32,13 @@ class Recording:
             await self.app(scope, receive, send)
             return
 
-        exchange = self.open_exchange(scope)
+        try:
+            exchange = self.open_exchange(scope)
+        except Exception:
+            # A bug of ours: without an exchange nothing can be judged or recorded, so nothing is served.
+            log.exception("exchange.not-opened")
+            await answer_bare(scope, send, 500, 1011, "internal error")
+            return
         scope[SCOPE_KEY] = exchange
         try:
             await self.app(scope, _counted_receive(receive, exchange), _counted_send(send, exchange))
