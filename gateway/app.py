@@ -102,7 +102,7 @@ class Gateway:
 
     def trusts_peer(self, peer: str) -> bool:
         """Whether that peer is a trusted proxy, behind which many visitors may stand."""
-        return trust_of(self.start().active_policy().proxies).trusts(peer)
+        return self.resources is not None and trust_of(self.resources.active_policy().proxies).trusts(peer)
 
     def _stack(self, resources: Resources) -> ASGIApp:
         settings, recorder = self.settings, resources.recorder

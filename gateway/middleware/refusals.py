@@ -32,6 +32,7 @@ class Refusals:
     async def answer(self, scope: Scope, send: Send, reason: Reason, *, allow: tuple[str, ...] = ()) -> None:
         """Send the page for that reason, and nothing else."""
         exchange = exchange_of(scope)
+        exchange.reason = reason
         if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": OUTCOMES[reason].close_code or 1008, "reason": reason.value})
             return

@@ -242,13 +242,13 @@ def test_a_reader_that_does_not_read(impatient):
 def test_a_socket_that_does_not_read(impatient):
     """Who asks for run after run and reads no page loses the WebSocket within the write time limit."""
     before, begun = resident(impatient), time.monotonic()
-    with closing(deaf_socket(impatient)) as sock, pytest.raises(OSError):
+    with closing(deaf_socket(impatient)) as sock, pytest.raises(ConnectionError):
         sock.settimeout(4)
         while time.monotonic() - begun < 10:
             sock.sendall(masked(rerun(query_string="much=1")))
             time.sleep(0.1)
     assert time.monotonic() - begun < 8
-    assert resident(impatient) - before < 64 * MIB
+    assert resident(impatient) - before < 128 * MIB  # hundreds of runs, of a megabyte each, were asked for
     visit_promptly(impatient, COLLEAGUE)
 
 
