@@ -10,12 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from gateway.audit.events import Durability, Event
+from gateway.audit.event import Durability, Event, Unbuilt
 from gateway.errors import AuditUnavailable
 
-Cause = Literal["disk-full", "disk-error", "timeout", "closed", "queue-full", "log-replaced"]
+Cause = Literal["disk-full", "disk-error", "timeout", "closed", "queue-full", "log-replaced", "event-error"]
+Entry = Event | Unbuilt[Any]
 
 _DURABLE: Final = "durable"
 _LINGER: Final = 0.02  # seconds: how long events that nobody waits for may gather before they are written by themselves
@@ -25,10 +26,11 @@ _Waiter = tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | threading.Eve
 class Receipt:
     """The promise that one event is, or will be, on the disk."""
 
-    __slots__ = ("_lock", "_outcome", "_waiters", "durability", "event", "queued_at")
+    __slots__ = ("_lock", "_outcome", "_waiters", "durability", "event", "queued_at", "size")
 
-    def __init__(self, lock: threading.Lock, event: Event, durability: Durability) -> None:
+    def __init__(self, lock: threading.Lock, event: Entry, durability: Durability) -> None:
         self.event = event
+        self.size = event.size
         self.durability = durability
         self.queued_at = time.monotonic()
         self._lock = lock
@@ -110,7 +112,7 @@ class Inbox:
         self._calling = False  # the event loop has been asked to wake the writer at its next turn
         self._suppressed = Suppressed()
 
-    def put(self, event: Event, durability: Durability) -> Receipt:
+    def put(self, event: Entry, durability: Durability) -> Receipt:
         """Queue an event for the next commit.
 
         Raises:
@@ -118,9 +120,9 @@ class Inbox:
         """
         receipt = Receipt(self.lock, event, durability)
         with self.lock:
-            self._admit(event)
+            self._admit(receipt)
             self._queue.append(receipt)
-            self._bytes += len(event.body)
+            self._bytes += receipt.size
             urgent = durability is not Durability.ASYNC
             wakes = len(self._queue) == 1 or (urgent and not self._urgent)
             self._urgent |= urgent
@@ -141,15 +143,13 @@ class Inbox:
         self._calling = False
         self._wake.set()
 
-    def _admit(self, event: Event) -> None:
+    def _admit(self, receipt: Receipt) -> None:
         refusal = self._refusal
-        full = (
-            len(self._queue) + len(self._taken) >= self._max_events or self._bytes + len(event.body) > self._max_bytes
-        )
+        full = len(self._queue) + len(self._taken) >= self._max_events or self._bytes + receipt.size > self._max_bytes
         if refusal is None and full:
             refusal = "queue-full"
         if refusal is not None:
-            self._suppressed.add(event.time)
+            self._suppressed.add(receipt.event.time)
             raise AuditUnavailable(refusal)
 
     def take(self, max_bytes: int, timeout: float) -> list[Receipt]:
@@ -162,9 +162,9 @@ class Inbox:
         with self.lock:
             size = 0
             self._urgent = False
-            while self._queue and (not self._taken or size + len(self._queue[0].event.body) <= max_bytes):
+            while self._queue and (not self._taken or size + self._queue[0].size <= max_bytes):
                 receipt = self._queue.popleft()
-                size += len(receipt.event.body)
+                size += receipt.size
                 self._taken.append(receipt)
             self._urgent = bool(self._queue)  # more than one batch: at once again
             return self._taken
@@ -172,6 +172,16 @@ class Inbox:
     def _let_gather(self) -> None:
         if self._queue and not self._urgent and self._refusal is None:
             self._wake.wait(_LINGER)
+
+    def disown(self, receipt: Receipt) -> None:
+        """Give up one event of the taken batch, which cannot be built; the others are not concerned."""
+        with self.lock:
+            if receipt not in self._taken:
+                return  # the whole batch was given up meanwhile
+            self._taken.remove(receipt)
+            self._suppressed.add(receipt.event.time)
+            waiters = self._settle([receipt], "event-error")
+        _notify(waiters)
 
     def acknowledge(self) -> bool:
         """Tell who waits for the taken batch that it is durable. False: it was given up meanwhile, and they know."""
@@ -243,7 +253,7 @@ class Inbox:
     def _settle(self, receipts: Iterable[Receipt], outcome: str) -> list[_Waiter]:
         waiters: list[_Waiter] = []
         for receipt in receipts:
-            self._bytes -= len(receipt.event.body)
+            self._bytes -= receipt.size
             waiters += receipt.settle(outcome)
         return waiters
 

@@ -16,7 +16,7 @@ from typing import Final, Literal, Self
 
 from gateway import __version__
 from gateway.audit.events import Durability, Event, lifecycle
-from gateway.audit.inbox import Inbox, Receipt
+from gateway.audit.inbox import Entry, Inbox, Receipt
 from gateway.audit.options import DEFAULTS, LedgerOptions
 from gateway.audit.recovery import Recovered, recover
 from gateway.audit.reserve import Reserve
@@ -84,8 +84,10 @@ class Ledger:
         ledger._writer.start()
         return ledger
 
-    def append(self, event: Event, durability: Durability) -> Receipt:
+    def append(self, event: Entry, durability: Durability) -> Receipt:
         """Queue an event. Never waits: nothing here touches the disk.
+
+        An `Unbuilt` event that cannot be built is refused alone, with `event-error`.
 
         Raises:
             AuditUnavailable: at once, when the log is failed (`disk-full`, `disk-error`, `log-replaced`, `timeout`),

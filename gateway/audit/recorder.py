@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 import structlog
 
+from gateway.audit.event import Unbuilt
 from gateway.audit.events import Durability, closed, opened
 from gateway.audit.inbox import Receipt
 from gateway.audit.ledger import Ledger
@@ -48,7 +49,7 @@ class Recorder:
         exchange.recorded = True
         decision = exchange.decision or Deny(Reason.ENGINE_ERROR, exchange.policy.ref)
         try:
-            return self.ledger.append(opened(exchange.opened(decision), stamp()), durability)
+            return self.ledger.append(_decided(exchange.opened(decision)), durability)
         except AuditUnavailable as error:
             self._failed(error)
             return None
@@ -57,7 +58,7 @@ class Recorder:
         """Queue the decision on one message inside the exchange's socket. Raises AuditUnavailable, as `submit` does."""
         refused = replace(exchange.opened(decision), context=context)
         try:
-            return self.ledger.append(opened(refused, stamp()), Durability.BEFORE)
+            return self.ledger.append(_decided(refused), Durability.BEFORE)
         except AuditUnavailable as error:
             self._failed(error)
             return None
@@ -78,8 +79,8 @@ class Recorder:
         try:
             if not exchange.recorded:
                 exchange.recorded = True
-                self.ledger.append(opened(before, stamp()), Durability.ASYNC)
-            self.ledger.append(closed(exchange.closed(before), stamp()), Durability.ASYNC)
+                self.ledger.append(_decided(before), Durability.ASYNC)
+            self.ledger.append(Unbuilt(closed, exchange.closed(before), stamp(), _weight(before)), Durability.ASYNC)
         except AuditUnavailable:
             pass  # the ledger counts it and says so in the record when it can write again
 
@@ -87,3 +88,13 @@ class Recorder:
         if self.on_failure == "deny":
             raise error
         log.error("audit.degraded", cause=error.cause)
+
+
+def _decided(exchange: ExchangeOpened) -> Unbuilt[ExchangeOpened]:
+    return Unbuilt(opened, exchange, stamp(), _weight(exchange))
+
+
+def _weight(exchange: ExchangeOpened) -> int:
+    """Bytes of what the client has sent and the queue holds until the event is built."""
+    context = exchange.context
+    return len(context.path) + len(exchange.user_agent or "") + len(context.origin or "")

@@ -118,7 +118,7 @@ class Writer:
 
     def _commit(self, batch: list[Receipt]) -> None:
         """One batch, all or nothing: roll if due, write, sync, acknowledge. A seal of it would go into `_compose`."""
-        entries = [(receipt.event, _CLASSES[receipt.durability]) for receipt in batch]
+        entries = self._built(batch)
         try:
             self._roll_if_due(sum(len(event.body) + _LINE_OVERHEAD for event, _ in entries))
             before = self._segment.size, self.sequence
@@ -131,6 +131,17 @@ class Writer:
             self._segment.size, self.sequence = before
             with suppress(OSError):
                 self._segment.cut_back()
+
+    def _built(self, batch: list[Receipt]) -> list[tuple[Event, bytes]]:
+        """The events of the batch. One that cannot be built is a bug; it is refused alone, so no request stops all."""
+        entries = []
+        for receipt in list(batch):
+            try:
+                entries.append((receipt.event.built(), _CLASSES[receipt.durability]))
+            except Exception:
+                log.exception("an event could not be built")
+                self._inbox.disown(receipt)
+        return entries
 
     def append_own(self, events: Iterable[Event]) -> None:
         """Write and sync the log's own events. Raises OSError, and then nothing of them stays."""
