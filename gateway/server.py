@@ -2,7 +2,7 @@
 
 uvicorn as it comes rewrites client addresses from headers, names itself, has no limit of time before a request is
 complete, and picks another HTTP parser when one is installed beside it; see `serve`. The limits are in
-`connections.py`, the framing in `framing.py`, the protocol classes in `protocols.py`, the sockets in `listeners.py`.
+`http1/`.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from typing import Final, Literal
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.connections import ConnectionLimits, Connections
 from gateway.errors import GatewayError, StartupError
-from gateway.framing import RawAnswer, RawRefusal, RawRequest
-from gateway.handshake import TlsOpening
-from gateway.listeners import affordable, bind, cannot_listen
-from gateway.protocols import HttpConnection, SocketConnection
-from gateway.replies import DefaultHeaders
-from gateway.tls import make_tls_context
+from gateway.http1.connections import ConnectionLimits, Connections
+from gateway.http1.framing import RawAnswer, RawRefusal, RawRequest
+from gateway.http1.handshake import TlsOpening
+from gateway.http1.listeners import affordable, bind, cannot_listen
+from gateway.http1.protocols import HttpConnection, SocketConnection
+from gateway.http1.replies import DefaultHeaders
+from gateway.http1.tls import make_tls_context
 
 __all__ = ["ConnectionLimits", "RawAnswer", "RawRefusal", "RawRequest", "ServerOptions", "serve"]
 

@@ -41,12 +41,14 @@ class ErrorPages:
             await self.app(scope, receive, send)
             return
         replaced = False
+        exchange = exchange_of(scope)
 
         async def branded(message: Message) -> None:
             nonlocal replaced
             if replaced:
                 return  # the rest of an answer that the page has replaced
-            if message["type"] == "http.response.start" and (reason := _bare_error(message)) is not None:
+            bare = message["type"] == "http.response.start" and not exchange.gone
+            if bare and (reason := _bare_error(message)) is not None:
                 replaced = True
                 await self.refusals.refuse(scope, send, reason, allow=_allow(message))
                 return
@@ -55,13 +57,17 @@ class ErrorPages:
         try:
             await self.app(scope, receive, branded)
         except Exception as error:
+            if exchange.gone:  # frameworks raise when the client leaves in the middle: nobody's fault, nobody to tell
+                log.info("application.abandoned", request_id=exchange.request_id, error=type(error).__name__)
+                return
+            # Also when the application's own error layer has answered: it raises on, so that the cause can be told.
+            log.exception("application.error", request_id=exchange.request_id)
             if not replaced:
                 await self._answer_for(error, scope, send)
 
     async def _answer_for(self, error: Exception, scope: Scope, send: Send) -> None:
         exchange = exchange_of(scope)
         exchange.reason = Reason.APPLICATION_ERROR
-        log.error("application.error", request_id=exchange.request_id, exc_info=error)
         if exchange.status is None:
             await self.refusals.refuse(scope, send, Reason.APPLICATION_ERROR)
         elif scope["type"] == "websocket":

@@ -48,6 +48,7 @@ class Exchange:
     bytes_in: int = 0
     bytes_out: int = 0
     complete: bool = False
+    gone: bool = False  # the client left, or the server has answered for us: nothing that is sent arrives
     started: int = field(default_factory=monotonic_ns)
 
     def refine(self, **changes: object) -> None:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from gateway import entropy
 from gateway.audit.recorder import Recorder
-from gateway.framing import RawAnswer, RawRequest
+from gateway.http1.framing import RawAnswer, RawRequest
 from gateway.identity.client import find_client
-from gateway.middleware.exchange import Exchange
+from gateway.middleware.exchange import SCOPE_KEY, Exchange
 from gateway.middleware.headers import security_headers
 from gateway.middleware.opening import ActivePolicy, trust_of
 from gateway.model import Deny, RequestContext, Surface, Target
@@ -28,13 +28,17 @@ class RawRefusals:
 
     def __call__(self, request: RawRequest) -> RawAnswer:
         """The answer, with the security headers of every other."""
-        exchange = self._exchange(request)
+        running: Exchange | None = request.scope.get(SCOPE_KEY) if request.scope is not None else None
+        exchange = running or self._exchange(request)
         page = render_refusal(
             self.brand, reason=request.reason, request_id=exchange.request_id, accept="text/html", method="GET"
         )
         headers = security_headers(page.headers, exchange, content_security=None)
+        exchange.reason = request.reason
         exchange.status, exchange.bytes_out, exchange.complete = page.status, len(page.body), True
-        if not request.in_exchange:
+        if running is not None:
+            exchange.gone = True  # what the application says from here on, nobody hears
+        elif request.scope is None:
             self.recorder.closed(exchange)
         return RawAnswer(page.status, headers, page.body)
 

@@ -52,6 +52,8 @@ def _counted_receive(receive: Receive, exchange: Exchange) -> Receive:
         match message["type"]:
             case "http.request":
                 exchange.bytes_in += len(message.get("body", b""))
+            case "http.disconnect":
+                exchange.gone = exchange.gone or not exchange.complete
             case "websocket.receive":
                 exchange.bytes_in += len(message.get("bytes") or message.get("text") or b"")
             case "websocket.disconnect":
@@ -65,6 +67,9 @@ def _counted_receive(receive: Receive, exchange: Exchange) -> Receive:
 
 def _counted_send(send: Send, exchange: Exchange) -> Send:
     async def counted(message: Message) -> None:
+        if exchange.gone:  # the record says what the client was told, not what the application told nobody
+            await send(message)
+            return
         match message["type"]:
             case "http.response.start" | "websocket.http.response.start":
                 exchange.status = message["status"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from gateway.errors import StartupError
-from gateway.framing import RawAnswer, RawRequest
+from gateway.http1.framing import RawAnswer, RawRequest
 from gateway.server import ServerOptions, serve
 
 REFUSALS: list[dict[str, object]] = []
@@ -84,7 +84,7 @@ ROUTES = {"/count": count, "/refuse-early": refuse_early, "/big": big, "/some": 
 
 
 def hook(request: RawRequest) -> RawAnswer:
-    REFUSALS.append({"reason": request.reason, "in_exchange": request.in_exchange, "peer": request.peer})
+    REFUSALS.append({"reason": request.reason, "in_exchange": request.scope is not None, "peer": request.peer})
     status = {"method-not-allowed": 405, "headers-too-large": 431, "request-timeout": 408}.get(request.reason, 400)
     headers = [(b"x-reason", request.reason.encode()), (b"x-frame-options", b"DENY")]
     return RawAnswer(status, headers, b"<p>" + request.reason.encode() + b"</p>")

@@ -8,7 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from gateway.connections import address_block
+from gateway.http1.connections import address_block
 from tests.server.conftest import receive_all, replies
 
 PATIENT = {"idle_timeout": 30.0, "head_timeout": 30.0, "keep_alive": 30.0}

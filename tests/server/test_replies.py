@@ -3,7 +3,7 @@
 import h11
 import pytest
 
-from gateway.replies import DefaultHeaders, sendable
+from gateway.http1.replies import DefaultHeaders, sendable
 
 SECURITY = [(b"X-Frame-Options", b"DENY"), (b"x-content-type-options", b"nosniff")]
 

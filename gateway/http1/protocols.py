@@ -16,10 +16,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from gateway.connections import BodyMeter, Connections
-from gateway.framing import RawAnswer, RawRefusal, RawRequest, Refusal, StrictConnection, inspect_upgrade, serialize
+from gateway.http1.connections import BodyMeter, Connections
+from gateway.http1.framing import (
+    RawAnswer,
+    RawRefusal,
+    RawRequest,
+    Refusal,
+    StrictConnection,
+    inspect_upgrade,
+    serialize,
+)
+from gateway.http1.tls import describe_tls
 from gateway.model import Reason
-from gateway.tls import describe_tls
 
 _log: Final = logging.getLogger("gateway.server")
 _BARE: Final = RawAnswer(400, [(b"content-type", b"text/plain; charset=utf-8")], b"Bad Request\n")
@@ -161,12 +169,12 @@ class HttpConnection(_Watched, H11Protocol):
             running.disconnected = True
             running.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.write(self._answer(refusal, in_exchange=running is not None))
+            self.transport.write(self._answer(refusal, cast("Scope", running.scope) if running is not None else None))
         self.transport.close()
 
-    def _answer(self, refusal: Refusal, *, in_exchange: bool) -> bytes:
+    def _answer(self, refusal: Refusal, scope: Scope | None) -> bytes:
         peer, port = self.client or (None, None)
-        request = RawRequest(peer, port, self.scheme or "http", refusal.reason, refusal.detail, in_exchange)
+        request = RawRequest(peer, port, self.scheme or "http", refusal.reason, refusal.detail, scope)
         date = self.server_state.default_headers
         try:
             return serialize(type(self).refuse(request), date, head_only=self.conn.is_head)

@@ -9,8 +9,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
-from gateway.connections import Connections
-from gateway.protocols import HttpConnection
+from gateway.http1.connections import Connections
+from gateway.http1.protocols import HttpConnection
 
 
 class TlsOpening(asyncio.Protocol):

@@ -7,8 +7,8 @@ import socket
 from dataclasses import replace
 from typing import Final
 
-from gateway.connections import ConnectionLimits
 from gateway.errors import StartupError
+from gateway.http1.connections import ConnectionLimits
 
 _log: Final = logging.getLogger("gateway.server")
 _OWN_DESCRIPTORS: Final = 256  # listeners, the record, Streamlit's files: all that is not a connection

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Final, Literal
 
 import h11
+from starlette.types import Scope
 from websockets.datastructures import Headers as HandshakeHeaders
 from websockets.http11 import Request as Handshake
 from websockets.server import ServerProtocol
@@ -47,7 +48,7 @@ class Refusal:
 class RawRequest:
     """What is known of a request that never became one.
 
-    `in_exchange`: the application already runs for this request and its exchange leaves the closing record; only the
+    `scope`: of the request that the application already runs for. Its exchange leaves the closing record; only the
     answer is wanted.
     """
 
@@ -56,7 +57,7 @@ class RawRequest:
     scheme: Literal["http", "https"]
     reason: Reason
     detail: str
-    in_exchange: bool = False
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True)
