@@ -4,10 +4,12 @@ import asyncio
 import json
 import os
 import threading
+import time
 
 import pytest
 
 from gateway.audit import Durability, Ledger, LedgerOptions, Stamp, ledger_directory, lifecycle, opened, stamp
+from gateway.audit.event import Unbuilt
 from gateway.errors import AuditUnavailable, LedgerError
 from tests.audit.ocsf import problems
 from tests.audit.reading import codes, details, events, lines, sequences
@@ -34,6 +36,52 @@ def test_an_acknowledged_event_is_in_the_file(tmp_path):
     assert found[1]["metadata"]["sequence"] == 1
     assert found[1]["metadata"]["log_name"] == "host/audit/main/0"
     assert found[1]["unmapped"]["gateway"]["durability"] == "hold"
+
+
+def test_an_event_is_built_by_the_writer(tmp_path):
+    """An event may come as the values it is made of; what is written is what it would have been."""
+    value, at = exchange(request_id="req-43"), stamp()
+    with Ledger.open(tmp_path, origin="o") as ledger:
+        ledger.append(Unbuilt(opened, value, at), Durability.BEFORE).wait(5)
+        ledger.append(opened(value, at), Durability.BEFORE).wait(5)
+    one, other = (each for each in events(tmp_path) if each["metadata"].get("correlation_uid") == "req-43")
+    assert {**one, "metadata": {**one["metadata"], "sequence": 0}} == {
+        **other,
+        "metadata": {**other["metadata"], "sequence": 0},
+    }
+
+
+def test_an_event_that_cannot_be_built_is_refused_alone(tmp_path):
+    """A bug in making one event refuses that one, and the events beside it in the batch are written."""
+
+    def broken(_value, _stamp):
+        raise ZeroDivisionError
+
+    async def run(ledger):
+        receipts = [
+            ledger.append(each, Durability.BEFORE) for each in (event("a"), Unbuilt(broken, 0, stamp()), event("b"))
+        ]
+        return await asyncio.gather(*(receipt.durable() for receipt in receipts), return_exceptions=True)
+
+    with Ledger.open(tmp_path, origin="o") as ledger:
+        fine, refused, also_fine = asyncio.run(run(ledger))
+        ledger.append(event("c"), Durability.BEFORE).wait(5)
+    assert (fine, also_fine) == (None, None)
+    assert isinstance(refused, AuditUnavailable)
+    assert refused.cause == "event-error"
+    requests = [each["metadata"].get("correlation_uid") for each in events(tmp_path)]
+    assert [request for request in requests if request] == ["a", "b", "c"]
+    assert sum(each["count"] for each in details(tmp_path, "audit.suppressed")) == 1
+
+
+def test_events_that_nobody_waits_for_are_written_soon(tmp_path):
+    """An `async` event is on the disk within moments, although nobody waits and nothing else comes."""
+    with Ledger.open(tmp_path, origin="o") as ledger:
+        ledger.append(event("alone"), Durability.ASYNC)
+        deadline = time.monotonic() + 1
+        while "alone" not in {each["metadata"].get("correlation_uid") for each in events(tmp_path)}:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_a_log_tells_its_own_life(tmp_path):
