@@ -92,6 +92,9 @@ NOT_ENFORCED: Final[Mapping[str, str]] = {
     "limits.upload.types": "the kinds of uploaded files are not judged yet",
 }
 
+# A condition that holds for less than its name promises; noted for each rule that uses it.
+PAGES_NOTE: Final = "holds for requests over HTTP: inside an open WebSocket any page of the tool can be asked for"
+
 # Named Content-Security-Policy profiles, and what may be added to them.
 PROFILES: Final = ("strict",)
 RELAXATIONS: Final = ("charts", "maps", "components")

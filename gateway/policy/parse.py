@@ -4,7 +4,7 @@ Pure: whoever calls has read the files. Nothing that stands in them may lead to 
 `PolicyError`, and neither takes longer than a few seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -12,7 +12,7 @@ from gateway.errors import PolicyError, Problem
 from gateway.model import Policy, PolicyRef
 from gateway.policy.digest import file_digest, revision_digest
 from gateway.policy.entries import NetworkReader
-from gateway.policy.language import KEYS, NOT_ENFORCED, SCHEMA
+from gateway.policy.language import KEYS, NOT_ENFORCED, PAGES_NOTE, SCHEMA
 from gateway.policy.networks import NetworkIndex
 from gateway.policy.reader import Report, Table
 from gateway.policy.requests import read_tests
@@ -114,9 +114,18 @@ def source_digest(source: PolicySource) -> str:
 
 
 def unenforced(source: PolicySource) -> tuple[Problem, ...]:
-    """A note for each key that the policy sets and that this release does not act on."""
+    """A note for each key that the policy sets and that this release does not act on, or not everywhere."""
     document = load_toml(source.file, source.data)
-    return tuple(Problem(f"{source.file}: {key}", note) for key, note in NOT_ENFORCED.items() if _is_set(document, key))
+    keys = ((key, note) for key, note in NOT_ENFORCED.items() if _is_set(document, key))
+    pages = ((place, PAGES_NOTE) for place in _rules_by_page(document.get("rules")))
+    return tuple(Problem(f"{source.file}: {place}", note) for place, note in (*keys, *pages))
+
+
+def _rules_by_page(rules: object) -> Iterator[str]:
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        for key in ("pages", "unless.pages"):
+            if _is_set(rule, key):
+                yield f"rules[{index}].{key}"
 
 
 def _is_set(document: object, key: str) -> bool:

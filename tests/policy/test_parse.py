@@ -454,4 +454,9 @@ def test_notes_on_what_is_not_enforced():
     """A key that this release does not act on is named, so that nobody relies on it."""
     source = PolicySource("f", "0001", FULL.encode(), {})
     assert {note.place for note in unenforced(source)} >= {"f: sessions.concurrent", "f: limits.upload.types"}
+    by_page = (
+        SMALL + '[[rules]]\nid = "x"\neffect = "deny"\nbecause = "b"\npages = ["/x"]\nunless = { pages = ["/y"] }\n'
+    )
+    notes = unenforced(PolicySource("f", "0001", by_page.encode(), {}))
+    assert [note.place.partition("]")[2] for note in notes] == [".pages", ".unless.pages"]
     assert unenforced(PolicySource("f", "0001", SMALL.encode(), {})) == ()
