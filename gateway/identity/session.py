@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 
 from itsdangerous import BadSignature, Signer
@@ -24,6 +25,7 @@ MIN_ENTROPY = 16  # bytes: 128 bits (ASVS 7.2.3)
 CLOCK_SKEW = timedelta(seconds=60)  # by how much the clocks of two replicas may disagree
 
 _SALT = b"streamlit-gateway/session/1"
+_REMEMBERED = 256  # characters: ours are about 90; what is longer is not remembered, so that nobody fills the memory
 _ALPHABET = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _VALUE = re.compile(r"([A-Za-z0-9_-]{22,86})\.([0-9]{1,11})\.([0-9]{1,11})", re.ASCII)
 
@@ -88,7 +90,7 @@ class SessionSealer:
     To rotate: append a new key everywhere; after the longest lifetime, drop the first. Nobody is logged out.
     """
 
-    __slots__ = ("_signer",)
+    __slots__ = ("_sealed", "_signer")
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """A sealer under these keys, OLDEST FIRST; the last one seals.
@@ -100,6 +102,8 @@ class SessionSealer:
             raise ValueError(f"sessions need at least one key, each of at least {MIN_KEY} bytes")
         # The defaults of itsdangerous are SHA-1 and a key derived by plain concatenation.
         self._signer = Signer(list(keys), salt=_SALT, key_derivation="hmac", digest_method=sha256)
+        # A page load sends the same cookie about seventy times; checking a signature costs as much as a decision.
+        self._sealed = lru_cache(maxsize=4096)(self._unsealed)
 
     def seal(self, session: SessionToken) -> str:
         """The cookie's value: about 90 characters from the base64url alphabet and dots."""
@@ -114,18 +118,22 @@ class SessionSealer:
         """
         if len(cookie) > MAX_COOKIE:
             return Invalid(SessionFlaw.TOO_LARGE)
+        sealed = self._sealed(cookie) if len(cookie) <= _REMEMBERED else self._unsealed(cookie)
+        if isinstance(sealed, SessionFlaw):
+            return Invalid(sealed)
+        flaw = _flaw(sealed, now, idle, lifetime)
+        return sealed if flaw is None else Invalid(flaw)
+
+    def _unsealed(self, cookie: str) -> SessionToken | SessionFlaw:
+        """What was sealed, whenever that was: depends on the cookie and the keys alone, so it can be remembered."""
         # itsdangerous skips what is not base64 in a signature: without this, one session had many spellings.
         if _ALPHABET.fullmatch(cookie) is None:
-            return Invalid(SessionFlaw.NOT_OURS)
+            return SessionFlaw.NOT_OURS
         try:
             value = self._signer.unsign(cookie).decode("ascii")
         except BadSignature:
-            return Invalid(SessionFlaw.NOT_OURS)
-        session = _parse(value)
-        if session is None:
-            return Invalid(SessionFlaw.MALFORMED)
-        flaw = _flaw(session, now, idle, lifetime)
-        return session if flaw is None else Invalid(flaw)
+            return SessionFlaw.NOT_OURS
+        return _parse(value) or SessionFlaw.MALFORMED
 
 
 def _parse(value: str) -> SessionToken | None:

@@ -46,7 +46,9 @@ class Sessions:
         if session is not None:
             # A session that begins with this very request is none yet: neither a rule nor a limit may count on it.
             exchange.refine(session=session.fingerprint)
-        scope = {**scope, "headers": without_cookie(scope["headers"], cookie_name(exchange))}
+        headers = without_cookie(scope["headers"], cookie_name(exchange))
+        if headers is not scope["headers"]:
+            scope = {**scope, "headers": headers}
         if changed is None:
             await self.app(scope, receive, send)
             return
