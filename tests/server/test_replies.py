@@ -34,6 +34,8 @@ def test_what_follows_is_added():
         ("a space in a name", (b"x a", b"b")),
         ("a NUL", (b"x-a", b"\x00")),
         ("a length that is none", (b"content-length", b"-1")),
+        ("a length in other digits", (b"content-length", "٣".encode())),
+        ("a blank at the end", (b"x-a", b"b\x0b")),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
