@@ -34,6 +34,7 @@ RESPONSES = [
     ("an unknown path of ours", "GET", "/.gateway/other", {}, COLLEAGUE, 404),
     ("an unknown path", "GET", "/wp-login.php", {}, COLLEAGUE, 404),
     ("an unknown path below Streamlit's", "GET", "/_stcore/other", {}, COLLEAGUE, 404),
+    ("Streamlit's socket without a handshake", "GET", "/_stcore/stream", {}, COLLEAGUE, 404),
     ("metrics", "GET", "/_stcore/metrics", {}, COLLEAGUE, 404),
     ("the agent interface", "GET", "/_stcore/agent/openapi.json", {}, COLLEAGUE, 404),
     ("a malformed target", "GET", "/a%2fb", {}, COLLEAGUE, 400),

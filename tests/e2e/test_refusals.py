@@ -157,6 +157,20 @@ def test_socket_refusals(served, name, source, options, status, reason):
     assert decision["action_id"] == 2
 
 
+@pytest.mark.parametrize("path", ["", "/home", "/favicon.png", "/.gateway/whoami", "/_stcore/health", "/nothing"])
+def test_a_socket_is_opened_only_where_one_is_served(served, path):
+    """A handshake with a page, a file or an endpoint is a 404, with page, headers and record."""
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    address = served.url.replace("http:", "ws:") + path
+    with pytest.raises(InvalidStatus) as refused:
+        connect(address, origin=served.url, proxy=None)
+    response = refused.value.response
+    assert (response.status_code, response.headers["x-frame-options"]) == (404, "DENY")
+    assert served.exchange(response.headers["x-request-id"])
+
+
 def test_an_origin_that_the_policy_names_is_let_in(served):
     """`hosts.origins` adds to the host's own; Streamlit sees its own origin and looks nothing up on the network."""
     with StreamlitClient(served.visitor(origin="https://portal.example")) as client:
