@@ -1,7 +1,9 @@
 """The guard of the socket: each message is parsed with Streamlit's own classes and judged before Streamlit sees it."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from google.protobuf.message import DecodeError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,8 +32,16 @@ class StreamGuard:
     http, lifespan: pass.
     """
 
-    def __init__(self, app: ASGIApp, *, recorder: Recorder, pages: Pages) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        recorder: Recorder,
+        pages: Pages,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.app = app
+        self.clock = clock
         self.recorder = recorder
         self.pages = pages
         self.settling = Settling()
@@ -65,7 +75,8 @@ class StreamGuard:
         await self.app(scope, judged, learning)
 
     async def _admits(self, kind: str, exchange: Exchange) -> bool:
-        context = replace(exchange.context, surface=Surface.MESSAGE, message=kind)
+        # At its own time: what was allowed when the socket was opened may have expired, or closed for the night.
+        context = replace(exchange.context, received_at=self.clock(), surface=Surface.MESSAGE, message=kind)
         decision = decide(exchange.policy, context)
         if isinstance(decision, Allow):
             if kind == "rerun_script":

@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import subprocess
+from contextlib import contextmanager
 from hashlib import sha256
 
 import pytest
@@ -12,6 +14,7 @@ from gateway.errors import LedgerError
 from tests.audit.ocsf import problems
 from tests.audit.reading import codes, details, events, sequences
 from tests.audit.samples import exchange
+from tests.support.disks import small_disk
 
 SMALL = LedgerOptions(segment_size=64 * 1024, reserve=4096)
 
@@ -187,12 +190,22 @@ def test_a_segment_that_was_never_finished_is_forgotten(log):
     assert not list(log.glob("*.tmp"))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
     """Without a place for the record the gateway does not start."""
-    tmp_path.chmod(0o500)
-    with pytest.raises(LedgerError, match="cannot be written"):
-        Ledger.open(tmp_path / "audit", origin="o")
+    with unwritable(tmp_path / "disk") as disk, pytest.raises(LedgerError, match="cannot be written"):
+        Ledger.open(disk / "audit", origin="o")
+
+
+@contextmanager
+def unwritable(path):
+    """A directory that this user cannot write: root needs a read-only file system for that."""
+    if os.geteuid() != 0:
+        path.mkdir(mode=0o500)
+        yield path
+        return
+    with small_disk(path, 1024**2) as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        yield disk
 
 
 def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path):
