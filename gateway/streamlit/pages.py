@@ -1,112 +1,137 @@
 """Which pages a tool has, so that every other path is a real 404 (Streamlit answers all of them with its page).
 
-Pages come from the `pages/` folder, or from `st.navigation`. What the script calls with literal arguments can be read
-without running it. What it computes is learned when the running app declares it: until the first visitor has run the
-script, any path that could be a page is taken for one.
+Pages are known from the source (`navigation.py`), from the policy (`[streamlit] pages`), and from the wire: what the
+running app declares to anybody is a page from then on. Navigation may differ by person, so what it declares to one says
+nothing about what another may get: where the source computes its pages, any path that could be one is taken for one,
+unless the policy names them.
+
+Nothing of this is kept across restarts. What is written out in the source is known before anybody has run it, what is
+computed is guessed until it is declared, and the place for knowledge that must outlive the process, and be the same on
+every replica, is the policy.
+
+On the wire a page is also named by a hash: Streamlit's hash of its name. The default page has a name, and a hash, like
+any other, but its path is `/`; which page is the default may differ by person, too.
 """
 
-import ast
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from streamlit.source_util import page_icon_and_name
+from streamlit.proto.Navigation_pb2 import Navigation
+from streamlit.util import calc_hash
+
+from gateway.streamlit.navigation import Entry, folder_entries, read_declared, script_name
 
 # One segment without a dot: Streamlit refuses `/` in a page's path, and what has a file's ending is a prober's guess.
 _COULD_BE_PAGE = re.compile(r"/[^/.]{1,128}")
 
+# A tool that makes a page for every record it has would fill the memory; what comes after is not remembered.
+LEARNED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredPage:
+    """A page as the running app declares it: its path below the application (`/` for the default), its hash."""
+
+    path: str
+    hash: str
+    default: bool = False
+
+
+def page_hash(name: str) -> str:
+    """Streamlit's hash of a page with this name, the path without its slash. The default page has its own name's."""
+    return calc_hash(name)
+
+
+def declared(navigation: Navigation) -> tuple[DeclaredPage, ...]:
+    """The pages that a `navigation` message declares; links to other sites are none.
+
+    Only that message may be believed. `new_session` repeats pages by title instead of path and, in the first run, with
+    the name that the client has asked for.
+    """
+    return tuple(
+        DeclaredPage(f"/{page.url_pathname}", page.page_script_hash, page.is_default)
+        for page in navigation.app_pages
+        if not page.external_url
+    )
+
 
 class Pages:
-    """The pages of the running tool, as URL paths below the application; the default page is `/`."""
+    """The pages of the running tool. Not for several threads: the event loop asks and tells.
 
-    def __init__(self, known: frozenset[str], *, complete: bool) -> None:
-        self.known = known | {"/"}
+    `complete`: the source declares all of them, so that no other path is one. `main_hash` names the script itself,
+    which every run begins with before any navigation; as a page it is the default one.
+    """
+
+    def __init__(
+        self, known: Iterable[str] = (), *, complete: bool, entries: Iterable[Entry] = (), main_hash: str = ""
+    ) -> None:
+        self.known = frozenset(known) | {"/"}
         self.complete = complete
+        self.main_hash = main_hash
+        self._paths: dict[str, frozenset[str]] = {page_hash(path[1:]): frozenset({path}) for path in self.known}
+        if main_hash:
+            self._paths[main_hash] = frozenset({"/"})
+        for entry in (entry for entry in entries if not entry.external):
+            self._take(page_hash(entry.name), _paths_of_entry(entry))
 
-    def page(self, path: str) -> str | None:
-        """The page at that path (a trailing slash does not matter), or None."""
+    def page(self, path: str, named: tuple[str, ...] = ()) -> str | None:
+        """The page at that path (a trailing slash does not matter), or None. `named`: pages that the policy names."""
         page = path.rstrip("/") or "/"
-        if page in self.known or (not self.complete and _COULD_BE_PAGE.fullmatch(page)):
+        if page in self.known or page in named:
             return page
-        return None
+        guessing = not self.complete and not named
+        return page if guessing and _COULD_BE_PAGE.fullmatch(page) else None
 
-    def learn(self, declared: frozenset[str]) -> None:
-        """Take in what the running app has declared to a visitor; navigation that differs by person adds up."""
-        self.known = self.known | declared
-        self.complete = True
+    def paths_of(self, script_hash: str, named: tuple[str, ...] = ()) -> frozenset[str]:
+        """Every path that the hash may stand for, over all that is known; empty: unknown.
+
+        `named` are further paths to look among, such as those of the policy's rules.
+        """
+        known = self._paths.get(script_hash, frozenset())
+        path = _by_hash(named).get(script_hash) if named else None
+        return known if path is None else known | {path}
+
+    def learn(self, pages: Iterable[DeclaredPage | str]) -> None:
+        """Take in what the running app has declared to one visitor; it adds up."""
+        for each in pages:
+            page = DeclaredPage(each, page_hash(each[1:])) if isinstance(each, str) else each
+            if page.path not in self.known or page.path not in self._paths.get(page.hash, ()):
+                if len(self._paths) >= LEARNED:
+                    return
+                self.known |= {page.path}
+                self._take(page.hash, frozenset({page.path}))
+
+    def _take(self, script_hash: str, paths: frozenset[str]) -> None:
+        self._paths[script_hash] = self._paths.get(script_hash, frozenset()) | paths
 
 
 def discover(script: Path, extra: tuple[str, ...] = ()) -> Pages:
-    """What can be known of a script's pages without running it, and `extra` ones that the policy names."""
-    tree = ast.parse(script.read_bytes(), str(script))
-    navigation = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) == "navigation"]
-    if not navigation:
-        folder = script.parent / "pages"
-        found = [_of_file(path) for path in sorted(folder.glob("*.py"))] if folder.is_dir() else []
-        return Pages(frozenset(found) | frozenset(extra), complete=True)
+    """What can be known of a script's pages without running it, and `extra` ones that the policy names.
 
-    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) == "Page"]
-    paths = [_path_of_page(call, functions) for call in calls]
-    complete = all(path is not None for path in paths) and all(_is_literal(call, tree) for call in navigation)
-    known = frozenset(path for path in paths if path is not None)
-    return Pages(known | frozenset(extra), complete=complete and bool(paths))
-
-
-def _name(function: ast.expr) -> str | None:
-    """The last part of what is called: `Page` for `st.Page` and for `Page`."""
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else None
+    Raises:
+        SyntaxError: the script is not valid Python.
+    """
+    source = read_declared(script)
+    known = frozenset(path for entry in source.entries if not entry.external for path in _paths_of_entry(entry))
+    # Until `st.navigation` is called for the first time, Streamlit takes its pages from the folder, whatever the script
+    # is about to say: they can be asked for by hash.
+    from_folder = (Entry(script_name(script), default=True), *folder_entries(script))
+    return Pages(
+        known | frozenset(extra),
+        complete=source.complete,
+        entries=(*source.entries, *from_folder),
+        main_hash=page_hash(str(script.resolve())),
+    )
 
 
-def _of_file(path: Path) -> str:
-    return f"/{page_icon_and_name(path)[1]}"
+def _paths_of_entry(entry: Entry) -> frozenset[str]:
+    paths = {f"/{entry.name}"} if entry.default is not True else set()
+    return frozenset(paths | ({"/"} if entry.default is not False else set()))
 
 
-def _path_of_page(call: ast.Call, functions: set[str]) -> str | None:
-    """The URL path of one `st.Page(...)`, as Streamlit infers it; None when that takes running the script."""
-    keywords = {keyword.arg: keyword.value for keyword in call.keywords}
-    if None in keywords:  # **options
-        return None
-    if (default := keywords.get("default")) is not None:
-        if not isinstance(default, ast.Constant):
-            return None
-        if default.value:
-            return "/"
-    if (explicit := keywords.get("url_path")) is not None:
-        text = _text(explicit)
-        return None if text is None else f"/{text.strip().strip('/')}"
-    source = call.args[0] if call.args else keywords.get("page")
-    if (file := _text(source)) is not None:
-        return _of_file(Path(file))
-    return f"/{source.id}" if isinstance(source, ast.Name) and source.id in functions else None
-
-
-def _text(node: ast.expr | None) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
-
-
-def _is_literal(navigation: ast.Call, tree: ast.Module) -> bool:
-    """Whether all entries of the navigation are pages written out in this file, or names for one."""
-    named = {
-        target.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _name(node.value.func) == "Page"
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    return bool(navigation.args) and _only_pages(navigation.args[0], named)
-
-
-def _only_pages(node: ast.expr | None, named: set[str]) -> bool:
-    match node:
-        case ast.List(elts=entries) | ast.Tuple(elts=entries):
-            return all(_only_pages(entry, named) for entry in entries)
-        case ast.Dict(values=entries):
-            return all(_only_pages(entry, named) for entry in entries)
-        case ast.Call(func=function):
-            return _name(function) == "Page"
-        case ast.Name(id=name):
-            return name in named
-        case _:
-            return False
+@lru_cache(maxsize=8)
+def _by_hash(named: tuple[str, ...]) -> Mapping[str, str]:
+    return {page_hash(path[1:]): path for path in named}
