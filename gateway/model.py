@@ -37,12 +37,14 @@ class Surface(StrEnum):
 class Target:
     """What a method and a path address: the surface, the page if it is one, and the methods it answers to.
 
-    `page` is the page's URL path below the application, such as `/ledger`; the default page is `/`.
+    `page` is the page's URL path below the application, such as `/ledger`; the default page is `/`. Who speaks another
+    of the `protocols` finds nothing there: a socket is not for a page, nor a plain request for a socket.
     """
 
     surface: Surface
     page: str | None = None
     methods: tuple[str, ...] = ("GET", "HEAD")
+    protocols: tuple[Literal["http", "websocket"], ...] = ("http",)
 
 
 # --- who asks -------------------------------------------------------------------------------------------------
@@ -349,7 +351,9 @@ DEFAULT_MESSAGES = ("rerun_script", "stop_script", "app_heartbeat", "file_urls_r
 
 @dataclass(frozen=True, slots=True)
 class StreamlitOptions:
-    """What the policy says about Streamlit itself: message kinds let in, pages beyond the discovered, agent API."""
+    """What the policy says about Streamlit itself: message kinds let in, pages beyond the discovered, and which of the
+    routes exist that are not for visitors: the agent API, metrics, and the health check that runs the script.
+    """
 
     messages: tuple[str, ...] = DEFAULT_MESSAGES
     pages: tuple[str, ...] = ()
@@ -401,6 +405,8 @@ class Conditions:
     days: tuple[int, ...] | None = None
     hours: Hours | None = None
     expires: date | None = None
+    metrics: Literal["deny", "allow"] = "deny"
+    script_health: Literal["deny", "allow"] = "deny"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Opening:
         method = scope.get("method", "GET")
         path = path_below(scope["path"], scope.get("root_path", "") + self.base_path)
         target = OUTSIDE if path is None else self.target_of(method, path, policy)
-        if not speaks(scope["type"], target.surface):
+        if scope["type"] not in target.protocols:
             target = OUTSIDE
         context = RequestContext(
             received_at=datetime.now(UTC),
@@ -69,13 +69,6 @@ class Opening:
 def trust_of(proxies: Proxies) -> ProxyTrust:
     """The compiled form of what a policy says about proxies, made once."""
     return ProxyTrust.of(proxies)
-
-
-def speaks(kind: str, surface: Surface) -> bool:
-    """Whether anybody on that surface answers requests of that kind: sockets are not for pages, nor the other way."""
-    if kind == "websocket":
-        return surface in (Surface.STREAM, Surface.API, Surface.MCP)
-    return surface is not Surface.STREAM
 
 
 def path_below(path: str, root: str) -> str | None:

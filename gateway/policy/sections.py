@@ -136,12 +136,18 @@ def _read_requests(limits: Table) -> Rate | None:
 
 
 def read_streamlit(root: Table) -> StreamlitOptions:
-    """What clients may say inside Streamlit's socket."""
+    """What clients may say inside Streamlit's socket, and which of its routes exist that are not for visitors."""
     table = root.table("streamlit", KEYS["streamlit"])
     agent_api = table.get("agent_api", one_of(("deny", "allow"), "choice"), "deny")
     messages = table.items("messages", one_of(MESSAGES, "message kind"))
     return StreamlitOptions(
         messages=StreamlitOptions().messages if messages is None else messages,
         pages=table.items("pages", page, may_be_empty=True) or (),
-        agent_api=cast("Literal['deny', 'allow']", agent_api),
+        agent_api=_read_switch(table, "agent_api"),
+        metrics=_read_switch(table, "metrics"),
+        script_health=_read_switch(table, "script_health"),
     )
+
+
+def _read_switch(table: Table, key: str) -> Literal["deny", "allow"]:
+    return cast("Literal['deny', 'allow']", table.get(key, one_of(("deny", "allow"), "choice"), "deny"))

@@ -42,13 +42,22 @@ HARDENED: Mapping[str, Hardened] = {
 
 
 def harden(
-    *, base_path: str, upload_bytes: int, message_bytes: int, cookie_secret: str, agent_api: bool, reload: bool
+    *,
+    base_path: str,
+    upload_bytes: int,
+    message_bytes: int,
+    cookie_secret: str,
+    agent_api: bool,
+    script_health: bool,
+    reload: bool,
 ) -> Mapping[str, object]:
     """Set every hardened option, and those that follow from settings and policy; what was set, for `verify`.
 
-    Sizes in bytes; Streamlit counts MiB. `agent_api` is the policy's word on Streamlit's agent interface.
+    Sizes in bytes; Streamlit counts MiB. `agent_api` and `script_health` are the policy's word on Streamlit's agent
+    interface, and on its health check that runs the script.
     """
-    wanted = {name: option.value for name, option in HARDENED.items()} | {"server.enableAgentApi": agent_api}
+    wanted = {name: option.value for name, option in HARDENED.items()}
+    wanted |= {"server.enableAgentApi": agent_api, "server.scriptHealthCheckEnabled": script_health}
     if config.get_option("client.toolbarMode") == _STRICTER_TOOLBAR:
         wanted["client.toolbarMode"] = _STRICTER_TOOLBAR
     wanted |= {

@@ -1,71 +1,71 @@
-"""Every route that Streamlit serves, with its surface and methods. What is not named here is not served.
-
-Observed on Streamlit 1.67. Left out on purpose, so that they are 404: `/_stcore/metrics` and
-`/_stcore/script-health-check` (for operators, not visitors), and OPTIONS everywhere (Streamlit answers it with the
-addresses of its development server).
-"""
+"""What a method and a path address: the routes of the manifest, the files of the front end, pages, or nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
+from re import Pattern
 
+from starlette.routing import compile_path
 from streamlit import config, file_util
 
 from gateway.model import Policy, Surface, Target
+from gateway.streamlit.manifest import ROUTES, Route
 from gateway.streamlit.pages import Pages
 
 _READ = ("GET", "HEAD")
-_PROBE = Target(Surface.PROBE, methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_PROBE = Target(Surface.PROBE)
 _STATIC = Target(Surface.STATIC, methods=_READ)
 
-_EXACT = {
-    "/_stcore/health": Target(Surface.STATIC, methods=_READ),
-    "/_stcore/host-config": Target(Surface.STATIC, methods=("GET",)),
-    "/_stcore/stream": Target(Surface.STREAM, methods=("GET",)),
-    "/auth/login": Target(Surface.API, methods=("GET",)),
-    "/auth/logout": Target(Surface.API, methods=("GET",)),
-    "/oauth2callback": Target(Surface.API, methods=("GET",)),
-}
-_PREFIXES = (
-    ("/_stcore/upload_file/", Target(Surface.UPLOAD, methods=("PUT", "DELETE"))),
-    ("/_stcore/bidi-components/", Target(Surface.COMPONENT, methods=("GET",))),
-    ("/component/", Target(Surface.COMPONENT, methods=("GET",))),
-    ("/media/", Target(Surface.MEDIA, methods=_READ)),
-)
-_AGENT = ("/_stcore/agent/interact", "/_stcore/agent/openapi.json", "/_stcore/agent/mcp")
-
-# What the gateway itself and the tool's owner serve: asked first, so that the manifest above stays Streamlit's.
+# What the gateway itself and the tool's owner serve: asked first, so that the manifest stays Streamlit's.
 Elsewhere = Callable[[str, str], Target | None]
 
 
 class Surfaces:
-    """Says what a method and a path below the application address."""
+    """Says what a method and a path below the application address. Everything else is a probe."""
 
     def __init__(self, pages: Pages, elsewhere: Elsewhere) -> None:
         self.pages = pages
         self.elsewhere = elsewhere
         self._files = frozenset(_frontend_files())
+        self._exact = {route.path: route for route in ROUTES if "{" not in route.path}
+        self._patterns = [_compiled(route) for route in ROUTES if "{" in route.path]
 
     def target(self, method: str, path: str, policy: Policy) -> Target:
         """The target of a request; PROBE when we serve nothing there."""
-        return self.elsewhere(method, path) or self._streamlit(path) or self._agent(path, policy) or self._page(path)
+        return self.elsewhere(method, path) or self._streamlit(path, policy) or self._page(path, policy)
 
-    def _streamlit(self, path: str) -> Target | None:
-        if path in _EXACT:
-            return _EXACT[path]
-        if path in self._files:
-            return _STATIC
-        if path.startswith("/app/static/") and config.get_option("server.enableStaticServing"):
-            return _STATIC
-        return next((target for prefix, target in _PREFIXES if path.startswith(prefix)), None)
+    def _streamlit(self, path: str, policy: Policy) -> Target | None:
+        route = self._exact.get(path) or self._matched(path)
+        if route is None:
+            return _STATIC if path in self._files else None
+        return target_of(route) if is_open(route, policy) else _PROBE
 
-    def _agent(self, path: str, policy: Policy) -> Target | None:
-        if path in _AGENT and policy.streamlit.agent_api == "allow":
-            return Target(Surface.MCP, methods=("GET", "POST"))
+    def _matched(self, path: str) -> Route | None:
+        for prefix, pattern, route in self._patterns:
+            if path.startswith(prefix) and pattern.match(path):
+                return route
         return None
 
-    def _page(self, path: str) -> Target:
-        page = self.pages.page(path)
+    def _page(self, path: str, policy: Policy) -> Target:
+        page = self.pages.page(path, policy.streamlit.pages)
         return _PROBE if page is None else Target(Surface.PAGE, page, _READ)
+
+
+def target_of(route: Route) -> Target:
+    """The target at a route of the manifest."""
+    return Target(route.surface, methods=route.methods, protocols=(route.protocol,))
+
+
+def is_open(route: Route, policy: Policy) -> bool:
+    """Whether the route is served at all: the policy opens it where that is asked for, and Streamlit has it.
+
+    Without its option Streamlit would answer there with its page.
+    """
+    asked = route.key is None or getattr(policy.streamlit, route.key) == "allow"
+    return asked and (route.option is None or bool(config.get_option(route.option)))
+
+
+def _compiled(route: Route) -> tuple[str, Pattern[str], Route]:
+    return route.path.partition("{")[0], compile_path(route.path)[0], route
 
 
 def _frontend_files() -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -22,12 +22,14 @@ from gateway.streamlit.options import harden, verify
 from gateway.streamlit.pages import Pages, discover
 from gateway.streamlit.surfaces import Elsewhere, Surfaces
 
-SUPPORTED = "1.67"  # the versions whose routes, document and messages were looked at: see surfaces.py
+_PROTOCOLS: tuple[Literal["http", "websocket"], ...] = ("http", "websocket")
+from gateway.streamlit.host_config import HostConfig
 Lifespan = Callable[[Any], AbstractAsyncContextManager[dict[str, Any] | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
+from gateway.streamlit.versions import announce, check_version
     """What the tool's owner adds, in Starlette's own types. `middleware` runs inside admission and record."""
 
     routes: Sequence[BaseRoute] = ()
@@ -37,14 +39,17 @@ class Extensions:
     on_script_error: Callable[[Exception], bool | None] | None = None
 
     def target(self, method: str, path: str) -> Target | None:
-        """The target at that path, if the owner has a route there."""
-        for kind in ("http", "websocket") if self.routes else ():
+        """The target at that path, if the owner has a route there; of several the one that knows the method."""
+        found: dict[Literal["http", "websocket"], BaseRoute] = {}
+        for kind in _PROTOCOLS if self.routes else ():
             scope: Scope = {"type": kind, "path": path, "root_path": "", "method": method, "headers": []}
-            for route in self.routes:
-                if route.matches(scope)[0] is not Match.NONE:
-                    methods = getattr(route, "methods", None) or {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
-                    return Target(Surface.API, methods=tuple(sorted(methods)))
-        return None
+            best = max(self.routes, key=lambda route: route.matches(scope)[0].value)
+            if best.matches(scope)[0] is not Match.NONE:
+                found[kind] = best
+        if not found:
+            return None
+        methods = getattr(found.get("http"), "methods", None) or {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+        return Target(Surface.API, methods=tuple(sorted(methods)), protocols=tuple(found))
 
 
 class Tool:
@@ -76,6 +81,7 @@ class Tool:
         limits = policy.limits
         self._options = harden(
             base_path=base_path,
+        announce(check_version(st.__version__))
             upload_bytes=limits.upload,
             message_bytes=limits.message,
             cookie_secret=cookie_secret,
@@ -97,6 +103,7 @@ class Tool:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
+            script_health=policy.streamlit.script_health == "allow",
             await self._streamlit(scope, receive, self._verified(send))
         elif exchange_of(scope).surface is Surface.PAGE:
             await self._document(scope, receive, send)

@@ -128,7 +128,7 @@ def test_bytes_that_are_no_request(served):
 
 def test_host_config_names_no_foreign_origins(served):
     """Streamlit's cloud may not frame an internal tool."""
-    assert served.get("/_stcore/host-config").json()["allowedOrigins"] == []
+    assert served.get("/_stcore/host-config").json()["allowedOrigins"] == ["https://portal.example"]
 
 
 def test_an_error_page_is_html_for_people_and_json_for_programs(served):
