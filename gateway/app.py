@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gateway.hosting import check_server
 from gateway.identity.session import SessionSealer
 from gateway.middleware.admission import Admission
 from gateway.middleware.error_pages import ErrorPages
-from gateway.middleware.exchange import Exchange, exchange_of
+from gateway.middleware.exchange import exchange_of
 from gateway.middleware.headers import SecurityHeaders
 from gateway.middleware.identity_headers import IdentityHeaders
 from gateway.middleware.limits import Limits
@@ -23,14 +24,18 @@ from gateway.middleware.quotas import Quotas
 from gateway.middleware.raw import RawRefusals
 from gateway.middleware.recording import Recording
 from gateway.middleware.refusals import Refusals
+from gateway.middleware.session_activity import SessionActivity
 from gateway.middleware.sessions import Sessions
 from gateway.model import Surface
 from gateway.resources import Resources, explain, not_ready
 from gateway.settings import Settings
-from gateway.streamlit.content_security import of_surface
-from gateway.streamlit.stream import StreamGuard
+from gateway.streamlit.assets_upkeep import Places
+from gateway.streamlit.content_security import changes_of
+from gateway.streamlit.frames import EmbeddedHtml, Frames
+from gateway.streamlit.stream import Parts, StreamGuard
 from gateway.streamlit.tool import Extensions, Lifespan, Tool
 from gateway.web.endpoints import Endpoints
+from gateway.web.reports import Reports
 
 
 class Gateway:
@@ -112,24 +117,32 @@ class Gateway:
             policy=resources.revisions.active,
             base_path=settings.server.base_path,
             cookie_secret=resources.state.streamlit_cookie_secret().reveal().hex(),
+            packs=Places(resources.state.cache_directory(), settings.assets.dir),
+            recorder=recorder,
             reload=self.reload,
         )
-        endpoints = Endpoints(resources.health)
+        sessions = SessionActivity()
+        base_path = settings.server.base_path
+        frames, reports = Frames(base_path), Reports(recorder.ledger.append)
+        endpoints = Endpoints(resources.health, reports=reports, embedded=frames)
         surfaces = tool.surfaces(lambda _, path: endpoints.target(path))
         opening = Opening(resources.active_policy, surfaces.target, settings.server.base_path)
         refusals = Refusals(resources.brand, recorder)
+        parts = Parts(recorder, tool.pages, tool.ownership, sessions, resources.brand, resources.active_policy)
+        security = partial(changes_of, base=base_path)
 
         stack = [
             # outermost first
             Middleware(Recording, open_exchange=opening, recorder=recorder),  # one exchange, one closing record
-            Middleware(SecurityHeaders, content_security=_content_security),  # on every answer, whoever gives it
+            Middleware(SecurityHeaders, content_security=security),  # on every answer, whoever gives it
             Middleware(ErrorPages, refusals=refusals),  # what breaks below gets a page, not a trace
             Middleware(Limits, refusals=refusals),  # target, head, method, body: before anybody looks inside
             Middleware(IdentityHeaders, refusals=refusals),  # names from the wire grant nothing
-            Middleware(Sessions, sealer=_sealer(resources)),  # our cookie in, and out again
+            Middleware(Sessions, sealer=_sealer(resources), activity=sessions),  # our cookie in, and out again
             Middleware(Admission, recorder=recorder, refusals=refusals),  # the judgement, in the record before it acts
             Middleware(Quotas, refusals=refusals),  # rates and counts of those who may come in
-            Middleware(StreamGuard, recorder=recorder, pages=tool.pages),  # each message inside the socket
+            Middleware(StreamGuard, parts=parts),  # each message inside the socket, and the socket itself
+            Middleware(EmbeddedHtml, frames=frames),  # HTML that a script embeds becomes a document of its own
         ]
         app: ASGIApp = _Inside(endpoints, tool)
         for layer in reversed(stack):
@@ -166,10 +179,6 @@ class _Inside:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ours = scope["type"] == "http" and exchange_of(scope).surface is Surface.GATEWAY
         await (self.endpoints if ours else self.tool)(scope, receive, send)
-
-
-def _content_security(exchange: Exchange) -> bytes:
-    return of_surface(exchange.policy.content_security, exchange.surface)
 
 
 def _sealer(resources: Resources) -> SessionSealer:

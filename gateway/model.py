@@ -161,11 +161,21 @@ class Reason(StrEnum):
     BODY_TOO_LARGE = "body-too-large"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     NOT_FOUND = "not-found"
+    MEDIA_NOT_YOURS = "media-not-yours"
+    UPLOAD_NOT_YOURS = "upload-not-yours"
+    UPLOAD_NOT_EXPECTED = "upload-not-expected"
+    UPLOAD_MALFORMED = "upload-malformed"
+    UPLOAD_TYPE_NOT_ALLOWED = "upload-type-not-allowed"
+    UPLOAD_TYPE_MISMATCH = "upload-type-mismatch"
+    UPLOADS_TOO_MANY = "uploads-too-many"
+    UPLOADS_TOO_LARGE = "uploads-too-large"
     MESSAGE_NOT_ALLOWED = "message-not-allowed"
     MESSAGE_MALFORMED = "message-malformed"
     MESSAGE_TOO_LARGE = "message-too-large"
     RATE_LIMITED = "rate-limited"
     TOO_MANY_SOCKETS = "too-many-sockets"
+    READER_TOO_SLOW = "reader-too-slow"
+    SESSION_ENDED = "session-ended"
     TOO_MANY_CONNECTIONS = "too-many-connections"
 
     APPLICATION_REFUSED = "application-refused"
@@ -303,12 +313,33 @@ class Transport:
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """Hosts outside that a document may load from, by what is loaded: origins such as `https://images.example`."""
+
+    scripts: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    fonts: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    media: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
+    connect: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ContentSecurity:
-    """Named Content-Security-Policy profile, named relaxations, and a candidate to report on in parallel."""
+    """Named Content-Security-Policy profile, named relaxations, and a candidate to report on in parallel.
+
+    `external` holds for pages, `embedded` for the documents in their frames (HTML that a script embeds, components).
+    `trusted_components` run in the page's own origin; `frame_ancestors` are the origins that may frame pages.
+    """
 
     profile: str = "strict"
     add: tuple[str, ...] = ()
     report_only: str | None = None
+    external: Sources = Sources()
+    embedded: Sources = Sources()
+    trusted_components: tuple[str, ...] = ()
+    frame_ancestors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +362,13 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptLimits:
+    """How many scripts run at once in one process; None: by its processors (`streamlit/governor.py`)."""
+
+    at_once: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Sizes in bytes, counts, rates. Defaults admit a Streamlit page with room to spare and little else."""
 
@@ -341,12 +379,21 @@ class Limits:
     message: int = 25 * 1024 * 1024
     upload: int = 50 * 1000 * 1000
     upload_types: tuple[str, ...] = ()
+    upload_files: int = 100  # kept at a time, of one Streamlit session
+    upload_total: int = 500 * 1000 * 1000  # bytes of them together
     requests: Rate | None = None
+    messages: Rate = Rate(50, 1.0, 500)  # of one socket, whatever `per` says
     sockets_per_session: int | None = None
     sockets_per_client: int | None = None
+    sockets_total: int | None = None
+    sockets_new: Rate | None = None
+    scripts: ScriptLimits = ScriptLimits()
 
 
-DEFAULT_MESSAGES = ("rerun_script", "stop_script", "app_heartbeat", "file_urls_request")
+DEFAULT_MESSAGES = (
+    *("rerun_script", "stop_script", "app_heartbeat", "file_urls_request"),
+    *("deferred_file", "dataframe_chunk"),  # downloads made when they are asked for, and the rows of a long table
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +405,8 @@ class StreamlitOptions:
     messages: tuple[str, ...] = DEFAULT_MESSAGES
     pages: tuple[str, ...] = ()
     agent_api: Literal["deny", "allow"] = "deny"
+    metrics: Literal["deny", "allow"] = "deny"
+    script_health: Literal["deny", "allow"] = "deny"
 
 
 class Effect(StrEnum):
@@ -405,8 +454,6 @@ class Conditions:
     days: tuple[int, ...] | None = None
     hours: Hours | None = None
     expires: date | None = None
-    metrics: Literal["deny", "allow"] = "deny"
-    script_health: Literal["deny", "allow"] = "deny"
 
 
 @dataclass(frozen=True, slots=True)

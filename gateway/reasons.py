@@ -85,6 +85,13 @@ _ADMISSION: Final[Mapping[Reason, Outcome]] = {
         "This page is for people who have signed in, and you have not, or your session has ended.",
         "Sign in and open the page again. If you have just done so, quote the reference to support.",
     ),
+    Reason.SESSION_ENDED: Outcome(
+        401,
+        SIGNED_OUT,
+        "Your session has ended",
+        "You have not used the tool for a while, or it has been open for as long as it may be.",
+        "Load the page again to go on. What you had entered and not saved is gone.",
+    ),
     Reason.STEP_UP_REQUIRED: Outcome(
         401,
         SIGNED_OUT,
@@ -252,6 +259,63 @@ _REQUEST: Final[Mapping[Reason, Outcome]] = {
         "The page does not exist, or no longer does.",
         "Check the address for a typing mistake, or open the tool from its start page.",
     ),
+    # To the visitor the same as an address where nothing is: whose it is, or that it exists, is not told.
+    Reason.MEDIA_NOT_YOURS: Outcome(
+        404,
+        None,
+        "There is nothing at this address",
+        "The page does not exist, or no longer does.",
+        "Check the address for a typing mistake, or open the tool from its start page.",
+    ),
+    Reason.UPLOAD_NOT_YOURS: Outcome(
+        403,
+        None,
+        "The file was not accepted",
+        "It was meant for a window of the tool that is not open in your session.",
+        "Load the page again and add the file once more. If it happens again, quote the reference to support.",
+    ),
+    Reason.UPLOAD_NOT_EXPECTED: Outcome(
+        403,
+        None,
+        "The file was not accepted",
+        "The tool has not asked you for this file.",
+        "Load the page again and add the file there. If it happens again, quote the reference to support.",
+    ),
+    Reason.UPLOAD_MALFORMED: Outcome(
+        400,
+        None,
+        "The file was not accepted",
+        "It did not arrive in the form in which browsers send files.",
+        "Load the page again and add the file once more. If you wrote the request with a program, correct it.",
+    ),
+    Reason.UPLOAD_TYPE_NOT_ALLOWED: Outcome(
+        415,
+        None,
+        "Files of this kind are not accepted",
+        "The end of the file's name says that it is of a kind that this service does not take.",
+        "Save it as one of the kinds that the tool names. If you need this kind, quote the reference to support.",
+    ),
+    Reason.UPLOAD_TYPE_MISMATCH: Outcome(
+        415,
+        None,
+        "The file is not what its name says",
+        "What the file begins with does not fit the end of its name.",
+        "Open it in the program it comes from and save it again, under the right name.",
+    ),
+    Reason.UPLOADS_TOO_MANY: Outcome(
+        413,
+        None,
+        "Too many files",
+        "This window of the tool already holds as many files as this service accepts.",
+        "Remove some of them, or load the page again to begin anew.",
+    ),
+    Reason.UPLOADS_TOO_LARGE: Outcome(
+        413,
+        None,
+        "The files are too large together",
+        "With this file, those in this window of the tool are larger together than this service accepts.",
+        "Remove some of them, or load the page again to begin anew.",
+    ),
     Reason.MESSAGE_NOT_ALLOWED: Outcome(
         400,
         POLICY_VIOLATION,
@@ -288,6 +352,13 @@ _REQUEST: Final[Mapping[Reason, Outcome]] = {
         "You have more windows or tabs of this tool open than this service accepts.",
         "Close some of them, wait a moment, then try again.",
         retry_after=10,
+    ),
+    Reason.READER_TOO_SLOW: Outcome(
+        408,
+        TIMED_OUT,
+        "The connection is too slow",
+        "Your browser did not take in what the tool had sent it, so the connection was closed.",
+        "Check your connection, then load the page again. If the page is very large, tell whoever runs the tool.",
     ),
 }
 

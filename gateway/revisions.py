@@ -113,7 +113,7 @@ class Revisions:
             return None
         return self.reload()
 
-    def watch(self, interval: float = 1.0) -> None:
+    def watch(self, interval: float = 0.2) -> None:
         """Look for changes every `interval` seconds in a thread, until `close`."""
         if self._watcher is None:
             self._watcher = _Watcher(self, interval)

@@ -26,15 +26,20 @@ _METHODS: Final = {
     "TRACE": 8,
     "PATCH": 9,
 }
-_PROFILES: Final = ("host", "security_control")
+PROFILES: Final = ("host", "security_control")
 _SERVICE: Final = "streamlit"
 
 
-class _Decided(ocsf.Object, frozen=True):
-    """`unmapped.gateway` of a decision. `inputs` is all that the engine looked at: the decision can be made again."""
+class Facts(ocsf.Object, frozen=True):
+    """`unmapped.gateway` of every event about an exchange begins with these."""
 
     phase: str
     reason: str
+
+
+class _Decided(Facts, frozen=True):
+    """`unmapped.gateway` of a decision. `inputs` is all that the engine looked at: the decision can be made again."""
+
     policy_digest: str
     surface: str
     page: str | UnsetType
@@ -46,11 +51,9 @@ class _Decided(ocsf.Object, frozen=True):
     inputs: RequestContext
 
 
-class _Ended(ocsf.Object, frozen=True):
+class _Ended(Facts, frozen=True):
     """`unmapped.gateway` of a closing record. The inputs are in the decision of the same `correlation_uid`."""
 
-    phase: str
-    reason: str
     policy_digest: str
     surface: str
     page: str | UnsetType
@@ -62,10 +65,7 @@ class _Ended(ocsf.Object, frozen=True):
 
 
 def opened(exchange: ExchangeOpened, stamp: Stamp) -> Event:
-    """The decision about an exchange (`http.request`, `ws.open`) or a message in a socket (`ws.message`).
-
-    To be recorded before it takes effect.
-    """
+    """The decision about an exchange (`http.request`, `ws.open`), to be recorded before it takes effect."""
     event = _opened(redact(exchange), stamp)
     return event if fits(event) else truncated(_opened(redact(exchange, TIGHT), stamp))
 
@@ -76,7 +76,22 @@ def closed(exchange: ExchangeClosed, stamp: Stamp) -> Event:
     return event if fits(event) else truncated(_closed(exchange, redact(exchange.opened, TIGHT), stamp))
 
 
-def _opened(redacted: Redacted, stamp: Stamp) -> Event:
+def message(exchange: ExchangeOpened, stamp: Stamp) -> Event:
+    """The decision about a message, or a page, inside an open socket (`ws.message`)."""
+    return _in_socket(exchange, stamp, "ws.message")
+
+
+def rejudged(exchange: ExchangeOpened, stamp: Stamp) -> Event:
+    """The decision about a socket that is open already (`ws.lease`): time or the policy gave cause to ask again."""
+    return _in_socket(exchange, stamp, "ws.lease")
+
+
+def _in_socket(exchange: ExchangeOpened, stamp: Stamp, code: str) -> Event:
+    event = _opened(redact(exchange), stamp, inside=code)
+    return event if fits(event) else truncated(_opened(redact(exchange, TIGHT), stamp, inside=code))
+
+
+def _opened(redacted: Redacted, stamp: Stamp, *, inside: str | None = None) -> Event:
     exchange = redacted.exchange
     context, decision = exchange.context, exchange.decision
     outcome = outcome_at_the_door(decision)
@@ -94,11 +109,11 @@ def _opened(redacted: Redacted, stamp: Stamp) -> Event:
         redacted.truncated or UNSET,
         context,
     )
+    if inside is not None:
+        return network(redacted, stamp, outcome, unmapped, code=inside, activity=6)
     if context.kind == "http":
         return _http(redacted, stamp, outcome, unmapped)
-    if context.message is not None:
-        return _network(redacted, stamp, outcome, unmapped, code="ws.message", activity=6)
-    return _network(redacted, stamp, outcome, unmapped, code="ws.open", activity=1 if allowed else 5)
+    return network(redacted, stamp, outcome, unmapped, code="ws.open", activity=1 if allowed else 5)
 
 
 def _closed(exchange: ExchangeClosed, redacted: Redacted, stamp: Stamp) -> Event:
@@ -119,7 +134,7 @@ def _closed(exchange: ExchangeClosed, redacted: Redacted, stamp: Stamp) -> Event
     if context.kind == "http":
         return _http(redacted, stamp, outcome, unmapped, exchange)
     activity = 2 if exchange.status == 101 else 5
-    return _network(redacted, stamp, outcome, unmapped, exchange, code="ws.close", activity=activity)
+    return network(redacted, stamp, outcome, unmapped, exchange, code="ws.close", activity=activity)
 
 
 def _http(
@@ -130,7 +145,7 @@ def _http(
     activity = _METHODS.get(context.method, _OTHER)
     return event_of(
         ocsf.HttpActivity(
-            metadata=metadata(stamp, "http.request", _PROFILES, exchange.request_id, redacted.truncated),
+            metadata=metadata(stamp, "http.request", PROFILES, exchange.request_id, redacted.truncated),
             category_uid=4,
             class_uid=_HTTP,
             activity_id=activity,
@@ -143,8 +158,8 @@ def _http(
             action_id=outcome.action,
             disposition_id=outcome.disposition,
             actor=actor(context.principal, context.session),
-            src_endpoint=_source(exchange),
-            dst_endpoint=_destination(context),
+            src_endpoint=source(exchange),
+            dst_endpoint=destination(context),
             http_request=ocsf.HttpRequest(
                 exchange.request_id,
                 UNSET if activity == _OTHER else context.method,
@@ -164,21 +179,22 @@ def _http(
     )
 
 
-def _network(
+def network(
     redacted: Redacted,
     stamp: Stamp,
     outcome: Outcome,
-    unmapped: _Decided | _Ended,
+    unmapped: Facts,
     end: ExchangeClosed | None = None,
     *,
     code: str,
     activity: int,
 ) -> Event:
+    """A Network Activity event about a socket; `unmapped` is what OCSF has no field for."""
     exchange = redacted.exchange
     context, rule = exchange.context, exchange.decision.rule
     return event_of(
         ocsf.NetworkActivity(
-            metadata=metadata(stamp, code, _PROFILES, exchange.request_id, redacted.truncated),
+            metadata=metadata(stamp, code, PROFILES, exchange.request_id, redacted.truncated),
             category_uid=4,
             class_uid=_NETWORK,
             activity_id=activity,
@@ -190,8 +206,8 @@ def _network(
             action_id=outcome.action,
             disposition_id=outcome.disposition,
             actor=actor(context.principal, context.session),
-            src_endpoint=_source(exchange),
-            dst_endpoint=_destination(context),
+            src_endpoint=source(exchange),
+            dst_endpoint=destination(context),
             url=ocsf.Url(context.path, "wss" if context.scheme == "https" else "ws", context.host or UNSET),
             traffic=ocsf.Traffic(end.bytes_in + end.bytes_out, end.bytes_in, end.bytes_out) if end else UNSET,
             policy=ocsf.Policy(exchange.decision.policy.revision),
@@ -210,7 +226,7 @@ def _response(end: ExchangeClosed | None) -> ocsf.HttpResponse | UnsetType:
     return ocsf.HttpResponse(end.status, end.latency, end.bytes_out)
 
 
-def _source(exchange: ExchangeOpened) -> ocsf.Endpoint | UnsetType:
+def source(exchange: ExchangeOpened) -> ocsf.Endpoint | UnsetType:
     """Who we believe is behind it, else the peer. The port is the peer's: it stands only beside the peer's address."""
     context = exchange.context
     address = context.client.address or context.peer
@@ -220,7 +236,7 @@ def _source(exchange: ExchangeOpened) -> ocsf.Endpoint | UnsetType:
     return ocsf.Endpoint(address, port, intermediate_ips=exchange.forwarded or UNSET)
 
 
-def _destination(context: RequestContext) -> ocsf.Endpoint:
+def destination(context: RequestContext) -> ocsf.Endpoint:
     return ocsf.Endpoint(UNSET, _or_unset(context.port), context.host or UNSET, _SERVICE)
 
 

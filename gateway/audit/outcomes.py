@@ -38,10 +38,13 @@ _REJECTED: Final = frozenset(
         Reason.BODY_TOO_LARGE,
         Reason.METHOD_NOT_ALLOWED,
         Reason.NOT_FOUND,
+        Reason.UPLOADS_TOO_MANY,
+        Reason.UPLOADS_TOO_LARGE,
         Reason.MESSAGE_MALFORMED,
         Reason.MESSAGE_TOO_LARGE,
         Reason.RATE_LIMITED,
         Reason.TOO_MANY_SOCKETS,
+        Reason.READER_TOO_SLOW,
         Reason.TOO_MANY_CONNECTIONS,
         Reason.HOST_MISSING,
         Reason.HOST_MALFORMED,
@@ -57,6 +60,11 @@ _MEDIUM: Final = frozenset(
         Reason.CLIENT_ADDRESS_MALFORMED,
         Reason.CLIENT_ADDRESS_AMBIGUOUS,
         Reason.CLIENT_ADDRESS_CHAIN_TOO_SHORT,
+        Reason.MEDIA_NOT_YOURS,
+        Reason.UPLOAD_NOT_YOURS,
+        Reason.UPLOAD_NOT_EXPECTED,
+        Reason.UPLOAD_MALFORMED,
+        Reason.UPLOAD_TYPE_MISMATCH,
     }
 )
 # We are broken, not the request.

@@ -1,19 +1,25 @@
 """Between the exchanges and the ledger: what is recorded when, and what happens when it cannot be."""
 
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, Protocol
 
 import structlog
 
-from gateway.audit.event import Unbuilt
-from gateway.audit.events import Durability, closed, opened
+from gateway.audit.activity import Happening, happened
+from gateway.audit.event import Event, Unbuilt
+from gateway.audit.events import Durability, closed, opened, script_error
+from gateway.audit.exchanges import message, rejudged
 from gateway.audit.inbox import Receipt
 from gateway.audit.ledger import Ledger
-from gateway.audit.stamp import stamp
+from gateway.audit.stamp import Stamp, stamp
 from gateway.errors import AuditUnavailable
-from gateway.model import Decision, Deny, ExchangeClosed, ExchangeOpened, Policy, Reason, RequestContext
+from gateway.model import Decision, Deny, ExchangeClosed, ExchangeOpened, Policy, Principal, Reason, RequestContext
 
 log = structlog.get_logger("gateway.audit")
+
+Make = Callable[[ExchangeOpened, Stamp], Event]
 
 
 class Recordable(Protocol):
@@ -56,9 +62,39 @@ class Recorder:
 
     def message_refused(self, exchange: Recordable, context: RequestContext, decision: Decision) -> Receipt | None:
         """Queue the decision on one message inside the exchange's socket. Raises AuditUnavailable, as `submit` does."""
-        refused = replace(exchange.opened(decision), context=context)
+        return self._inside(message, exchange, context, decision)
+
+    def rejudged(self, exchange: Recordable, context: RequestContext, decision: Decision) -> Receipt | None:
+        """Queue another decision on the open socket itself. Raises AuditUnavailable, as `submit` does."""
+        return self._inside(rejudged, exchange, context, decision)
+
+    def happened(self, exchange: Recordable, code: str, page: str | None, facts: Mapping[str, object]) -> None:
+        """Queue what happened inside the exchange's socket. Never raises: it has happened already."""
+        if exchange.decision is None:
+            return
+        value = Happening(exchange.opened(exchange.decision), code, page, facts)
+        with suppress(AuditUnavailable):  # the ledger counts it, and says so in the record when it can write again
+            self.ledger.append(Unbuilt(happened, value, stamp(), _weight(value.opened)), Durability.ASYNC)
+
+    def script_error(self, exception: str, frames: str, principal: Principal, request_id: str | None) -> None:
+        """Queue that a script has raised: the type's name and a digest of where. From any thread; never raises."""
+        event = script_error(exception, frames, principal, stamp(), request_id=request_id)
+        with suppress(AuditUnavailable):
+            self.ledger.append(event, Durability.ASYNC)
+
+    def _inside(self, make: Make, exchange: Recordable, context: RequestContext, decision: Decision) -> Receipt | None:
+        judged = replace(exchange.opened(decision), context=context)
         try:
-            return self.ledger.append(_decided(refused), Durability.BEFORE)
+            return self.ledger.append(Unbuilt(make, judged, stamp(), _weight(judged)), Durability.BEFORE)
+        except AuditUnavailable as error:
+            self._failed(error)
+            return None
+
+    def note(self, exchange: Recordable, make: Make, durability: Durability = Durability.ASYNC) -> Receipt | None:
+        """Queue a further event of an exchange that has been judged. Raises AuditUnavailable, as `submit` does."""
+        known = exchange.opened(exchange.decision or Deny(Reason.ENGINE_ERROR, exchange.policy.ref))
+        try:
+            return self.ledger.append(Unbuilt(make, known, stamp(), _weight(known)), durability)
         except AuditUnavailable as error:
             self._failed(error)
             return None

@@ -39,6 +39,9 @@ class Exchange:
     forwarded: tuple[str, ...] = ()
     user_agent: str | None = None
 
+    session_started: datetime | None = None  # of the session that it belongs to, if it has one
+    session_seen: datetime | None = None
+
     decision: Decision | None = None
     recorded: bool = False
     _opened: ExchangeOpened | None = None

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.middleware.exchange import Exchange, exchange_of
 from gateway.middleware.refusals import Refusals
-from gateway.model import Rate, Reason
+from gateway.model import Method, Rate, Reason
 
 _KEYS = 65_536  # visitors remembered at once; the ones whose allowance is whole again are forgotten first
 
@@ -18,7 +18,8 @@ _KEYS = 65_536  # visitors remembered at once; the ones whose allowance is whole
 class Quotas:
     """Refuses what goes beyond the rates and counts of the policy. Inside admission: the refused use up nobody's share.
 
-    http and websocket handshake: the request rate. websocket: also the number of sockets open at once.
+    http and websocket handshake: the request rate. websocket: also how many are opened in a time, and are open at once:
+        of the principal or session, of the client's address, and of all together.
     lifespan: passes.
     """
 
@@ -26,6 +27,7 @@ class Quotas:
         self.app = app
         self.refusals = refusals
         self.meter = Meter()
+        self.openings = Meter()
         self.sockets: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,7 +45,12 @@ class Quotas:
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
         limits = exchange.policy.limits
+        new = limits.sockets_new
+        if new is not None and not self.openings.admits(visitor(exchange, "session"), new, monotonic()):
+            await self.refusals.refuse(scope, send, Reason.RATE_LIMITED)
+            return
         caps = {
+            "all": limits.sockets_total,
             visitor(exchange, "session"): limits.sockets_per_session,
             visitor(exchange, "client"): limits.sockets_per_client,
         }
@@ -61,8 +68,10 @@ class Quotas:
 
 
 def visitor(exchange: Exchange, per: str) -> str:
-    """Whom to count this exchange for: the session if there is one and it is asked for, else the client's address."""
+    """Whom to count this exchange for: the principal, else the session, if that is asked for; else the address."""
     context = exchange.context
+    if per == "session" and context.principal.method is not Method.NONE:
+        return f"principal {context.principal.id}"
     if per == "session" and context.session is not None:
         return f"session {context.session}"
     return f"client {context.client.address}"

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.identity.session import Invalid, SessionSealer, SessionToken
 from gateway.middleware.exchange import Exchange, exchange_of
+from gateway.middleware.session_activity import SessionActivity
 from gateway.model import Allow, Surface
 
 # `__Host-` binds the cookie to this host, https and path / (RFC 6265bis §4.1.3.2). Browsers refuse the prefix over
@@ -32,9 +33,10 @@ class Sessions:
     Below this layer nobody sees the cookie: it is our credential, and `st.context.cookies` would show it to the script.
     """
 
-    def __init__(self, app: ASGIApp, *, sealer: SessionSealer) -> None:
+    def __init__(self, app: ASGIApp, *, sealer: SessionSealer, activity: SessionActivity) -> None:
         self.app = app
         self.sealer = sealer
+        self.activity = activity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -46,6 +48,7 @@ class Sessions:
         if session is not None:
             # A session that begins with this very request is none yet: neither a rule nor a limit may count on it.
             exchange.refine(session=session.fingerprint)
+            exchange.session_started, exchange.session_seen = session.started, session.seen
         headers = without_cookie(scope["headers"], cookie_name(exchange))
         if headers is not scope["headers"]:
             scope = {**scope, "headers": headers}
@@ -67,9 +70,13 @@ class Sessions:
         values = list(cookie_values(scope["headers"], cookie_name(exchange)))
         if len(values) != 1 or len(values[0]) > MAX_COOKIE:
             return None  # two cookies of our name: somebody else set one of them, and we cannot tell which
-        times = exchange.policy.sessions
-        opened = self.sealer.open(values[0], now=exchange.received_at, idle=times.idle, lifetime=times.lifetime)
-        return None if isinstance(opened, Invalid) else opened
+        times, now = exchange.policy.sessions, exchange.received_at
+        # What the cookie calls idle may have been at work in a socket, so the idle time is looked at here.
+        opened = self.sealer.open(values[0], now=now, idle=times.lifetime, lifetime=times.lifetime)
+        if isinstance(opened, Invalid):
+            return None
+        ends = self.activity.ends(opened.fingerprint, opened.started, opened.seen, times.idle, times.lifetime)
+        return opened if now < ends else None
 
     def _changed(self, session: SessionToken | None, exchange: Exchange) -> SessionToken | None:
         if session is None:

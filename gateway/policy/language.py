@@ -33,6 +33,9 @@ CONDITION_KEYS: Final = (
     "expires",
 )
 
+# What a document may load from hosts outside.
+SOURCE_KEYS: Final = ("styles", "fonts", "images", "media", "frames", "connect")
+
 # Table (in the notation of the places in error messages) -> the keys it may have.
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "": (
@@ -56,11 +59,15 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "proxies": ("trusted", "client_address", "hops"),
     "transport": ("https", "hsts"),
     "transport.hsts": ("max_age", "include_subdomains", "preload"),
-    "content_security": ("profile", "add", "report_only"),
+    "content_security": (
+        *("profile", "add", "report_only", "external", "embedded", "trusted_components", "frame_ancestors"),
+    ),
+    "content_security.external": SOURCE_KEYS,
+    "content_security.embedded": ("scripts", *SOURCE_KEYS),
     "sessions": ("idle", "lifetime", "concurrent"),
-    "limits": ("target", "headers", "body", "message", "upload", "requests", "sockets"),
+    "limits": ("target", "headers", "body", "message", "messages", "upload", "requests", "sockets", "scripts"),
     "limits.headers": ("count", "size"),
-    "limits.upload": ("max", "types"),
+    "limits.upload": ("max", "types", "files", "total"),
     "limits.requests": ("rate", "burst", "per"),
     "limits.messages": ("rate", "burst"),
     "limits.sockets": ("per_session", "per_client", "total", "new"),
@@ -91,15 +98,19 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 # Keys that the language has and that this release does not act on; `gateway policy check` says so where one is set.
 NOT_ENFORCED: Final[Mapping[str, str]] = {
     "sessions.concurrent": "the number of sessions of one principal is not limited yet",
-    "limits.upload.types": "the kinds of uploaded files are not judged yet",
 }
 
-# A condition that holds for less than its name promises; noted for each rule that uses it.
-PAGES_NOTE: Final = "holds for requests over HTTP: inside an open WebSocket any page of the tool can be asked for"
-
 # Named Content-Security-Policy profiles, and what may be added to them.
-PROFILES: Final = ("strict",)
-RELAXATIONS: Final = ("charts", "maps", "components")
+PROFILES: Final = ("strict", "max")
+RELAXATIONS: Final = (
+    *("charts", "geo-charts", "maps", "mapbox", "components", "page-icons", "external-media", "inline"),
+)
+
+# Relaxations that take a protection away from every page; noted wherever one is used.
+RISKY_RELAXATIONS: Final[Mapping[str, str]] = {
+    "external-media": "pages may send requests to every host: name the hosts in content_security.external instead",
+    "inline": "script that reaches a page runs there: the protection against cross-site scripting is off",
+}
 
 # The headers in which proxies and content delivery networks name the client. The first two are lists, the others
 # hold one address. RFC 7239 (`forwarded`); the others are conventions of the products they are named after.
@@ -130,7 +141,10 @@ MESSAGES: Final = (
     "clear_cache",
     "set_run_on_save",
     "load_git_info",
-    "backend_operation_request",
+    "deferred_file",
+    "dataframe_chunk",
+    "install_skills",
+    "dismiss_skills_nudge",
     "debug_disconnect_websocket",
     "debug_shutdown_runtime",
 )

@@ -12,7 +12,7 @@ from gateway.errors import PolicyError, Problem
 from gateway.model import Policy, PolicyRef
 from gateway.policy.digest import file_digest, revision_digest
 from gateway.policy.entries import NetworkReader
-from gateway.policy.language import KEYS, NOT_ENFORCED, PAGES_NOTE, SCHEMA
+from gateway.policy.language import KEYS, NOT_ENFORCED, RISKY_RELAXATIONS, SCHEMA
 from gateway.policy.networks import NetworkIndex
 from gateway.policy.reader import Report, Table
 from gateway.policy.requests import read_tests
@@ -114,18 +114,18 @@ def source_digest(source: PolicySource) -> str:
 
 
 def unenforced(source: PolicySource) -> tuple[Problem, ...]:
-    """A note for each key that the policy sets and that this release does not act on, or not everywhere."""
+    """A note for each key that this release does not act on, or not everywhere, and for each risky relaxation."""
     document = load_toml(source.file, source.data)
     keys = ((key, note) for key, note in NOT_ENFORCED.items() if _is_set(document, key))
-    pages = ((place, PAGES_NOTE) for place in _rules_by_page(document.get("rules")))
-    return tuple(Problem(f"{source.file}: {place}", note) for place, note in (*keys, *pages))
+    risky = _risky(document.get("content_security"))
+    return tuple(Problem(f"{source.file}: {place}", note) for place, note in (*keys, *risky))
 
 
-def _rules_by_page(rules: object) -> Iterator[str]:
-    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
-        for key in ("pages", "unless.pages"):
-            if _is_set(rule, key):
-                yield f"rules[{index}].{key}"
+def _risky(content_security: object) -> Iterator[tuple[str, str]]:
+    add = content_security.get("add") if isinstance(content_security, dict) else None
+    for index, name in enumerate(add if isinstance(add, list) else ()):
+        if isinstance(name, str) and name in RISKY_RELAXATIONS:
+            yield f"content_security.add[{index}]", RISKY_RELAXATIONS[name]
 
 
 def _is_set(document: object, key: str) -> bool:

@@ -13,11 +13,13 @@ from gateway.model import (
     Limits,
     Proxies,
     Rate,
+    ScriptLimits,
     Sessions,
+    Sources,
     StreamlitOptions,
     Transport,
 )
-from gateway.policy.hosts import host_pattern, origin, trusted_proxy
+from gateway.policy.hosts import host_pattern, origin, outside, trusted_proxy
 from gateway.policy.language import (
     ADDRESS_HEADERS,
     ADDRESS_LISTS,
@@ -28,7 +30,7 @@ from gateway.policy.language import (
     RELAXATIONS,
 )
 from gateway.policy.reader import Table
-from gateway.policy.values import duration, extension, flag, one_of, page, rate, size, whole
+from gateway.policy.values import component, duration, extension, flag, one_of, page, rate, size, whole
 
 KB, MB, GB = 10**3, 10**6, 10**9
 _DEFAULT_HSTS = Hsts()
@@ -81,14 +83,27 @@ def _read_hsts(transport: Table) -> Hsts | None:
 
 
 def read_content_security(root: Table) -> ContentSecurity:
-    """The Content-Security-Policy by the names of tested profiles."""
+    """The Content-Security-Policy by the names of tested profiles, and the hosts outside that documents may use."""
     table = root.table("content_security", KEYS["content_security"])
     profile = one_of(PROFILES, "profile")
-    return ContentSecurity(
+    policy = ContentSecurity(
         profile=table.get("profile", profile, PROFILES[0]),
         add=table.items("add", one_of(RELAXATIONS, "relaxation"), may_be_empty=True) or (),
         report_only=table.get("report_only", profile, None),
+        external=_read_sources(table, "external"),
+        embedded=_read_sources(table, "embedded"),
+        trusted_components=table.items("trusted_components", component, may_be_empty=True) or (),
+        frame_ancestors=table.items("frame_ancestors", origin, may_be_empty=True) or (),
     )
+    if policy.trusted_components and "components" not in policy.add:
+        table.problem("trusted_components", "means nothing without the relaxation", 'write add = ["components"]')
+    return policy
+
+
+def _read_sources(policy: Table, key: str) -> Sources:
+    kinds = KEYS[f"content_security.{key}"]
+    table = policy.table(key, kinds)
+    return Sources(**{kind: table.items(kind, outside, may_be_empty=True) or () for kind in kinds})
 
 
 def read_sessions(root: Table) -> Sessions:
@@ -110,19 +125,35 @@ def read_limits(root: Table) -> Limits:
     default = Limits()
     headers = table.table("headers", KEYS["limits.headers"])
     upload = table.table("upload", KEYS["limits.upload"])
+    largest = upload.get("max", size(0, 10 * GB), default.upload)
     sockets = table.table("sockets", KEYS["limits.sockets"])
+    scripts = table.table("scripts", KEYS["limits.scripts"])
     return Limits(
         target=table.get("target", size(256, 64 * KB), default.target),
         header_count=headers.get("count", whole(8, 1000), default.header_count),
         header_bytes=headers.get("size", size(1 * KB, 1 * MB), default.header_bytes),
         body=table.get("body", size(1 * KB, 1 * GB), default.body),
         message=table.get("message", size(1 * KB, 200 * MB), default.message),
-        upload=upload.get("max", size(0, 10 * GB), default.upload),
+        upload=largest,
         upload_types=upload.items("types", extension) or (),
+        upload_files=upload.get("files", whole(1, 1000), default.upload_files),
+        upload_total=_read_upload_total(upload, largest),
         requests=_read_requests(table),
+        messages=_read_messages(table, default.messages),
         sockets_per_session=sockets.get("per_session", whole(1, 100_000), None),
         sockets_per_client=sockets.get("per_client", whole(1, 100_000), None),
+        sockets_total=sockets.get("total", whole(1, 100_000), None),
+        sockets_new=_read_new(sockets),
+        scripts=ScriptLimits(at_once=scripts.get("at_once", whole(1, 1000), None)),
     )
+
+
+def _read_upload_total(upload: Table, largest: int) -> int:
+    """All files of one Streamlit session together: room for one of the largest size at least."""
+    total = upload.get("total", size(0, 100 * GB), max(Limits().upload_total, largest))
+    if total < largest:
+        upload.problem("total", "is smaller than max, so a file of that size would never pass")
+    return total
 
 
 def _read_requests(limits: Table) -> Rate | None:
@@ -135,10 +166,24 @@ def _read_requests(limits: Table) -> Rate | None:
     return Rate(count, period, burst, cast("Literal['session', 'client']", per))
 
 
+def _read_messages(limits: Table, default: Rate) -> Rate:
+    if not limits.has("messages"):
+        return default
+    table = limits.table("messages", KEYS["limits.messages"])
+    count, period = table.need("rate", rate, (1, 1.0))
+    return Rate(count, period, table.get("burst", whole(1, 1_000_000), count))
+
+
+def _read_new(sockets: Table) -> Rate | None:
+    if not sockets.has("new"):
+        return None
+    count, period = sockets.need("new", rate, (1, 1.0))
+    return Rate(count, period, count)
+
+
 def read_streamlit(root: Table) -> StreamlitOptions:
     """What clients may say inside Streamlit's socket, and which of its routes exist that are not for visitors."""
     table = root.table("streamlit", KEYS["streamlit"])
-    agent_api = table.get("agent_api", one_of(("deny", "allow"), "choice"), "deny")
     messages = table.items("messages", one_of(MESSAGES, "message kind"))
     return StreamlitOptions(
         messages=StreamlitOptions().messages if messages is None else messages,

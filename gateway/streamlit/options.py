@@ -13,6 +13,16 @@ from gateway.errors import StartupError
 
 _STRICTER_TOOLBAR = "minimal"
 
+# Header of ours -> key of `st.user`. Every header of these names from outside is removed before (identity_headers.py).
+# The keys are not those of an OpenID token, so what Streamlit's own sign-in puts there stays. Streamlit gives a session
+# back only to who comes with the same values: the session of the gateway is among them.
+USER_HEADERS: Mapping[str, str] = {
+    "x-gateway-user": "id",
+    "x-gateway-method": "method",
+    "x-gateway-groups": "groups",
+    "x-gateway-session": "session",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Hardened:
@@ -37,7 +47,8 @@ HARDENED: Mapping[str, Hardened] = {
     "server.runOnSave": Hardened(False, "a saved file would run for every visitor"),
     "server.scriptHealthCheckEnabled": Hardened(False, "anybody could run the script by asking for a URL"),
     "server.showEmailPrompt": Hardened(False, "a first start would wait for an answer on the terminal"),
-    "server.trustedUserHeaders": Hardened({}, "a header from outside would name the user"),
+    "runner.fastReruns": Hardened(False, "each click would start a thread beside the one that still computes"),
+    "server.trustedUserHeaders": Hardened(dict(USER_HEADERS), "another header, from outside, would name the user"),
 }
 
 

@@ -11,25 +11,32 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import file_util
 
+from gateway.audit.recorder import Recorder
 from gateway.errors import StartupError
 from gateway.middleware.exchange import exchange_of
 from gateway.model import Policy, Surface, Target
+from gateway.streamlit.assets import Assets
+from gateway.streamlit.assets_files import asset_files
+from gateway.streamlit.assets_upkeep import Places
 from gateway.streamlit.document import Document
 from gateway.streamlit.handover import HandOver
 from gateway.streamlit.heap import settle
+from gateway.streamlit.host_config import HostConfig
 from gateway.streamlit.options import harden, verify
+from gateway.streamlit.ownership import Ownership
 from gateway.streamlit.pages import Pages, discover
+from gateway.streamlit.script_errors import recorded
 from gateway.streamlit.surfaces import Elsewhere, Surfaces
+from gateway.streamlit.versions import announce, check_version
 
 _PROTOCOLS: tuple[Literal["http", "websocket"], ...] = ("http", "websocket")
-from gateway.streamlit.host_config import HostConfig
 Lifespan = Callable[[Any], AbstractAsyncContextManager[dict[str, Any] | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-from gateway.streamlit.versions import announce, check_version
     """What the tool's owner adds, in Starlette's own types. `middleware` runs inside admission and record."""
 
     routes: Sequence[BaseRoute] = ()
@@ -60,13 +67,24 @@ class Tool:
     """
 
     def __init__(
-        self, script: Path, extensions: Extensions, *, policy: Policy, base_path: str, cookie_secret: str, reload: bool
+        self,
+        script: Path,
+        extensions: Extensions,
+        *,
+        policy: Policy,
+        base_path: str,
+        cookie_secret: str,
+        packs: Places,
+        recorder: Recorder,
+        reload: bool,
     ) -> None:
         self.script = script.resolve()
         if not self.script.is_file():
             raise StartupError(f"there is no Streamlit script at {script}", hint="name the file: gateway serve tool.py")
+        announce(check_version(st.__version__))
         self.pages = self._discover(policy)
         self.extensions = extensions
+        self.ownership = Ownership()
         # `streamlit run` does the same: a script imports its neighbours.
         if str(self.script.parent) not in sys.path:
             sys.path.insert(0, str(self.script.parent))
@@ -76,20 +94,23 @@ class Tool:
             middleware=extensions.middleware,
             lifespan=extensions.lifespan,
             exception_handlers=extensions.exception_handlers,
-            on_script_error=extensions.on_script_error,
+            on_script_error=recorded(recorder, extensions.on_script_error),
         )
         limits = policy.limits
         self._options = harden(
             base_path=base_path,
-        announce(check_version(st.__version__))
             upload_bytes=limits.upload,
             message_bytes=limits.message,
             cookie_secret=cookie_secret,
             agent_api=policy.streamlit.agent_api == "allow",
+            script_health=policy.streamlit.script_health == "allow",
             reload=reload,
         )
         self._document = Document()
-        self._handed_over: ASGIApp = HandOver(self._streamlit)
+        self._assets = Assets(asset_files(Path(file_util.get_static_dir())), packs)
+        self._handed_over: ASGIApp = HostConfig(
+            HandOver(self._streamlit, ownership=self.ownership, recorder=recorder)
+        )
 
     def _discover(self, policy: Policy) -> Pages:
         try:
@@ -103,10 +124,14 @@ class Tool:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            script_health=policy.streamlit.script_health == "allow",
-            await self._streamlit(scope, receive, self._verified(send))
+            try:
+                await self._streamlit(scope, receive, self._verified(send))
+            finally:
+                await self._assets.close()
         elif exchange_of(scope).surface is Surface.PAGE:
             await self._document(scope, receive, send)
+        elif exchange_of(scope).surface is Surface.STATIC and exchange_of(scope).context.path in self._assets:
+            await self._assets(scope, receive, send)
         else:
             await self._handed_over(scope, receive, send)
 
@@ -116,6 +141,7 @@ class Tool:
                 settle()
                 try:
                     verify(self._options)
+                    self._assets.start()
                 except StartupError as error:
                     message = {"type": "lifespan.startup.failed", "message": str(error)}
             await send(message)

@@ -1,0 +1,153 @@
+"""What happened in one socket, kept short: pages opened at once, everything else as a sum every half minute.
+
+Widgets are named by kind and key, and never with their values. A key is what the script's author has written
+(`st.button("Pay", key="pay")`); a widget without one is named by the beginning of its id.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
+from typing import Final
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
+
+from gateway.streamlit.wire import FINAL
+
+Record = Callable[[str, str | None, Mapping[str, object]], None]
+
+INTERVAL: Final = 30.0
+"""Seconds between two sums of a busy socket."""
+
+_ACTIONS: Final = 24  # different widgets that one sum names; the rest is counted
+_WIDGETS: Final = 2_000  # widgets of a page whose kind and last state are remembered
+_PREFIX: Final = "$$ID-"  # `$$ID-<hash>-<key>`; the key is `None` when the author gave none
+
+
+class Activity:
+    """One per socket. `record(code, page, facts)` queues an event."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._page: str | None = None
+        self._kinds: dict[str, str] = {}
+        self._defaults: dict[str, object] = {}
+        self._states: dict[str, int] = {}
+        self._actions: Counter[str] = Counter()
+        self._sums: Counter[str] = Counter()
+        self._asked_at: float | None = None
+        self._begun_at: float | None = None
+        self._since = monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether a sum should be written now."""
+        return bool(self._sums) and monotonic() - self._since >= INTERVAL
+
+    def asked(self, rerun: BackMsg) -> None:
+        """The visitor, or their browser by itself, has asked for a run."""
+        state = rerun.rerun_script
+        self._asked_at = monotonic() if self._asked_at is None else self._asked_at
+        self._sums["automatic_reruns" if state.is_auto_rerun else "reruns"] += 1
+        for widget in self._changed(state.widget_states):
+            self._actions[widget] += 1
+
+    def begins(self) -> None:
+        """A run has begun."""
+        now = monotonic()
+        if self._asked_at is not None:
+            self._sums["waited_ms"] += round((now - self._asked_at) * 1000)
+        self._asked_at, self._begun_at = None, now
+        self._sums["runs"] += 1
+
+    def ends(self, message: ForwardMsg) -> None:
+        """A run is over, or has been interrupted by the next."""
+        status = message.script_finished
+        if self._begun_at is not None:
+            took = round((monotonic() - self._begun_at) * 1000)
+            self._sums["run_ms"] += took
+            self._sums["longest_run_ms"] = max(self._sums["longest_run_ms"], took)
+            self._begun_at = None
+        if status == ForwardMsg.FINISHED_WITH_COMPILE_ERROR:
+            self._sums["compile_errors"] += 1
+        elif status not in FINAL:
+            self._sums["interrupted"] += 1
+
+    def shown(self, message: ForwardMsg, size: int) -> None:
+        """Something has left for the visitor, `size` bytes."""
+        self._sums["bytes_out"] += size
+        if message.WhichOneof("type") == "delta" and message.delta.WhichOneof("type") == "new_element":
+            element = message.delta.new_element
+            kind = element.WhichOneof("type")
+            if kind == "exception":
+                self._sums["exceptions_shown"] += 1
+            elif kind is not None and len(self._kinds) < _WIDGETS:
+                self._learn(kind, getattr(element, kind))
+
+    def on_page(self, page: str | None) -> None:
+        """The visitor is on that page now."""
+        if page is not None and page != self._page:
+            if self._page is not None:
+                self.write()
+            self._page = page
+            self._record("page.open", page, {})
+
+    def refused(self) -> None:
+        """A message or a page was refused; the refusal has a record of its own."""
+        self._sums["refused"] += 1
+
+    def write(self) -> None:
+        """Write the sum of what happened since the last one, if anything did."""
+        if self._sums:
+            named = self._actions.most_common(_ACTIONS)
+            facts: dict[str, object] = dict(self._sums)
+            if named:
+                facts["actions"] = [name if count == 1 else f"{name} x{count}" for name, count in named]
+            if len(self._actions) > len(named):
+                facts["more_actions"] = len(self._actions) - len(named)
+            self._record("socket.activity", self._page, facts)
+        self._sums.clear()
+        self._actions.clear()
+        self._since = monotonic()
+
+    def _learn(self, kind: str, element: object) -> None:
+        widget = getattr(element, "id", "")
+        if isinstance(widget, str) and widget.startswith(_PREFIX):
+            self._kinds[widget] = kind
+            self._defaults[widget] = getattr(element, "default", None)
+
+    def _changed(self, states: WidgetStates) -> Iterable[str]:
+        """The widgets whose state differs from that of the run before, and buttons that were pressed."""
+        before, self._states = self._states, {}
+        for state in list(states.widgets)[:_WIDGETS]:
+            seen = hash(state.SerializeToString(deterministic=True))
+            pressed = _is_trigger(state)
+            if not pressed:
+                self._states[state.id] = seen
+            if pressed or (before[state.id] != seen if state.id in before else self._differs(state)):
+                yield self._name(state)
+
+    def _differs(self, state: WidgetState) -> bool:
+        """Whether a widget that is seen for the first time has another value than the script gave it.
+
+        A browser sends the values of all widgets with the first use of any. What cannot be compared is not counted.
+        """
+        kind, default = state.WhichOneof("value"), self._defaults.get(state.id)
+        value = getattr(state, kind) if kind is not None else None
+        return isinstance(value, (str, bool, int, float)) and default is not None and value != default
+
+    def _name(self, state: WidgetState) -> str:
+        kind = self._kinds.get(state.id) or (state.WhichOneof("value") or "widget").removesuffix("_value")
+        digest, _, key = state.id.removeprefix(_PREFIX).partition("-")
+        return f"{kind} {key if key and key != 'None' else digest[:8]}"[:80]
+
+
+def _is_trigger(state: WidgetState) -> bool:
+    match state.WhichOneof("value"):
+        case "trigger_value":
+            return bool(state.trigger_value)
+        case "string_trigger_value" | "json_trigger_value" | "chat_input_value":
+            return True
+        case _:
+            return False
