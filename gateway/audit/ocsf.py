@@ -112,6 +112,27 @@ class ManagedEntity(Object, frozen=True):
     type_id: int = 5  # Policy
 
 
+class FindingInfo(Object, frozen=True):
+    uid: str
+    title: str
+    types: tuple[str, ...]
+    first_seen_time: int
+    last_seen_time: int
+
+
+class Fingerprint(Object, frozen=True):
+    value: str
+    algorithm_id: int = 3  # SHA-256
+
+
+class File(Object, frozen=True):
+    name: str
+    size: int
+    mime_type: str | UnsetType = UNSET
+    hashes: tuple[Fingerprint, ...] | UnsetType = UNSET
+    type_id: int = 1  # Regular File
+
+
 class Unmapped(Object, frozen=True):
     """Our own facts, under one key of our own, as OCSF asks for what it has no field for."""
 
@@ -165,6 +186,14 @@ class NetworkActivity(Activity, frozen=True, gc=False, kw_only=True):
     unmapped: Unmapped
 
 
+class FileHosting(Activity, frozen=True, gc=False, kw_only=True):
+    """File Hosting Activity, 6006: a file that came in or went out."""
+
+    file: File
+    http_request: HttpRequest
+    unmapped: Unmapped
+
+
 class ApplicationLifecycle(Base, frozen=True, gc=False, kw_only=True):
     """Application Lifecycle, 6002: the gateway's and the record's own life."""
 
@@ -199,4 +228,14 @@ class ApiActivity(Base, frozen=True, gc=False, kw_only=True):
     actor: Actor
     api: Api
     src_endpoint: Endpoint
+    unmapped: Unmapped
+
+
+class DetectionFinding(Base, frozen=True, gc=False, kw_only=True):
+    """Detection Finding, 2004: what a browser refused to load."""
+
+    message: str
+    count: int
+    finding_info: FindingInfo
+    actor: Actor
     unmapped: Unmapped

@@ -5,7 +5,7 @@ Sources: OWASP ASVS 5.0 V3.4 (3.4.1 HSTS, 3.4.3 CSP, 3.4.4 nosniff, 3.4.5 Referr
 that it does not know only fill the console with warnings.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,7 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.middleware.exchange import Exchange, exchange_of
 from gateway.model import Hsts
 
-ContentSecurity = Callable[[Exchange], bytes]
+# How the headers of one answer differ from those below, by its surface: a value in the place of ours, None for none.
+# Its Content-Security-Policy is for an answer that brings none of its own.
+ContentSecurity = Callable[[Exchange], Mapping[bytes, bytes | None]]
 
 # What no page of an internal tool needs is off; what Streamlit's own elements use is left to the page itself: camera
 # and microphone (st.camera_input, st.audio_input), fullscreen (charts), autoplay and picture-in-picture (st.video).
@@ -43,13 +45,17 @@ ALWAYS: tuple[tuple[bytes, bytes], ...] = (
 _OURS = frozenset(name for name, _ in ALWAYS) | {b"strict-transport-security", b"x-request-id"}
 # `server` and `x-powered-by` tell an attacker what to try; `access-control-allow-origin: *` (Streamlit's static files)
 # opens an internal tool to every page on the web.
-_REMOVED = _OURS | {b"server", b"x-powered-by", b"access-control-allow-origin", b"access-control-allow-credentials"}
+_REMOVED = _OURS | {
+    *(b"server", b"x-powered-by", b"access-control-allow-origin", b"access-control-allow-credentials"),
+    b"cross-origin-embedder-policy",
+}
 
 
 class SecurityHeaders:
     """Every answer carries them: also refusals, errors, 304, and what mounted applications send.
 
     http: sets them on the response; a Content-Security-Policy that the answer brings is kept, else the surface's set.
+        What the surface changes of the others (frames may be framed, by the page) is the given function's to say.
     websocket: sets them on a refused handshake and on the 101.
     lifespan: passes.
     """
@@ -78,9 +84,14 @@ def security_headers(
 ) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with ours in place; names are lower case, as ASGI wants them."""
     kept = [(name, value) for name, value in given if name not in _REMOVED]
-    kept += ALWAYS
-    if content_security is not None and not any(name == b"content-security-policy" for name, _ in kept):
-        kept.append((b"content-security-policy", content_security(exchange)))
+    changes = content_security(exchange) if content_security is not None else {}
+    own = any(name == b"content-security-policy" for name, _ in kept)
+    kept += [(name, value) for name, value in ALWAYS if name not in changes]
+    kept += [
+        (name, value)
+        for name, value in changes.items()
+        if value is not None and not (own and name == b"content-security-policy")
+    ]
     if exchange.context.scheme == "https":
         kept = [(name, _secure(value) if name == b"set-cookie" else value) for name, value in kept]
         if (hsts := exchange.policy.transport.hsts) is not None:

@@ -62,6 +62,18 @@ def origin(value: object) -> str:
     return word
 
 
+def outside(value: object) -> str:
+    """The origin of one host outside, over https: what a document may load from. No wildcard, no path."""
+    word = text(value)
+    if "*" in word:
+        raise InvalidValueError(
+            f"{shown(word)} has a wildcard: a document could send what it knows to any host", "name each host"
+        )
+    if not word.startswith("https://"):
+        raise InvalidValueError(f"{shown(word)} is not an https origin", "write it like https://images.example")
+    return origin(word)
+
+
 def trusted_proxy(value: object) -> str:
     """The CIDR of proxies that may name the client; ranges that nobody owns as a whole are refused."""
     word = text(value)

@@ -219,6 +219,16 @@ def extension(value: object) -> str:
     return word
 
 
+def component(value: object) -> str:
+    """The name under which a component is declared, as in its URL: `package.name`, such as `st_aggrid.agGrid`."""
+    word = text(value)
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[\w-]+)+", word, re.ASCII):
+        raise InvalidValueError(
+            f"{shown(word)} is not the name of a component", "write it as in its URL, like st_aggrid.agGrid"
+        )
+    return word
+
+
 def network_file(value: object) -> str:
     """The path of a network file relative to the directory of the policies, such as `networks/vpn.txt`."""
     word = text(value)

@@ -14,12 +14,14 @@ from streamlit import file_util
 
 from gateway.errors import StartupError
 from gateway.middleware.exchange import exchange_of
-from gateway.streamlit.content_security import of_document
+from gateway.streamlit.bootstrap import bootstrap
+from gateway.streamlit.content_security import of_page
 
 _MARK = "@gateway-nonce@"
 _NEEDS_NONCE = re.compile(r'<script(?=[\s>])|<link(?=\s+rel="modulepreload")')
 # Vite's preload helper reads the nonce for later chunks from this element.
 _META = f'<meta property="csp-nonce" nonce="{_MARK}" />'
+_BOOTSTRAP = "@gateway-bootstrap@"  # its text follows the policy, which may change while we run
 
 
 class Document:
@@ -37,12 +39,13 @@ class Document:
             await _without_slash(scope, send)
             return
         nonce = secrets.token_urlsafe(18)
-        body = nonce.encode().join(self._pieces)
+        script = bootstrap(exchange_of(scope).policy.content_security)
+        body = nonce.encode().join(self._pieces).replace(_BOOTSTRAP.encode(), script.encode(), 1)
         headers = [
             (b"content-type", b"text/html; charset=utf-8"),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
-            *of_document(exchange_of(scope).policy.content_security, nonce),
+            *of_page(scope, nonce),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -50,7 +53,8 @@ class Document:
 
 def prepare(html: str) -> tuple[bytes, ...]:
     """The document cut at the places where the nonce goes. Raises StartupError when it is not the document we know."""
-    marked = _NEEDS_NONCE.sub(rf'\g<0> nonce="{_MARK}"', html).replace("<head>", f"<head>{_META}", 1)
+    first = f"<head>{_META}<script>{_BOOTSTRAP}</script>"
+    marked = _NEEDS_NONCE.sub(rf'\g<0> nonce="{_MARK}"', html.replace("<head>", first, 1))
     if "<head>" not in html or marked.count("<script nonce=") != marked.count("<script") or "<script" not in html:
         raise StartupError(
             "Streamlit's index.html is not laid out as expected, so its scripts cannot be given a nonce",

@@ -3,34 +3,47 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.middleware.exchange import Exchange, exchange_of
 from gateway.model import Surface, Target
 from gateway.web.health import Health
 
 PREFIX = "/.gateway/"
-Endpoint = Callable[[Exchange], Response]
+FRAMES = "/.gateway/frame/"
+REPORTS = "/.gateway/csp-report"
+_READ = Target(Surface.GATEWAY, methods=("GET", "HEAD"))
+_REPORT = Target(Surface.GATEWAY, methods=("POST",))
 
 
 class Endpoints:
-    """The gateway's own routes. Detail about health is for the operations listener: here it is one word."""
+    """The gateway's own routes. Detail about health is for the operations listener: here it is one word.
 
-    def __init__(self, health: Health) -> None:
+    `reports` takes what browsers report, `embedded` serves the HTML that scripts embed.
+    """
+
+    def __init__(self, health: Health, *, reports: ASGIApp, embedded: ASGIApp) -> None:
         self.health = health
-        self._endpoints: Mapping[str, Endpoint] = {
-            "/.gateway/healthz": self._healthz,
-            "/.gateway/readyz": self._readyz,
-            "/.gateway/whoami": whoami,
+        self._embedded = embedded
+        self._routes: Mapping[str, tuple[Target, ASGIApp]] = {
+            "/.gateway/healthz": (_READ, _answered(self._healthz)),
+            "/.gateway/readyz": (_READ, _answered(self._readyz)),
+            "/.gateway/whoami": (_READ, _answered(whoami)),
+            REPORTS: (_REPORT, reports),
         }
 
     def target(self, path: str) -> Target | None:
         """The target at that path, if it is one of ours."""
-        return Target(Surface.GATEWAY, methods=("GET", "HEAD")) if path in self._endpoints else None
+        route = self._route(path)
+        return None if route is None else route[0]
+
+    def _route(self, path: str) -> tuple[Target, ASGIApp] | None:
+        return (_READ, self._embedded) if path.startswith(FRAMES) else self._routes.get(path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = exchange_of(scope)
-        await self._endpoints[exchange.context.path](exchange)(scope, receive, send)
+        route = self._route(exchange_of(scope).context.path)
+        if route is not None:  # nothing else is on the surface `gateway`
+            await route[1](scope, receive, send)
 
     def _healthz(self, _: Exchange) -> Response:
         return _word("ok", 200)
@@ -38,6 +51,13 @@ class Endpoints:
     def _readyz(self, _: Exchange) -> Response:
         ready = self.health.ready
         return _word("ready" if ready else "not ready", 200 if ready else 503)
+
+
+def _answered(answer: Callable[[Exchange], Response]) -> ASGIApp:
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(exchange_of(scope))(scope, receive, send)
+
+    return answered
 
 
 def whoami(exchange: Exchange) -> Response:

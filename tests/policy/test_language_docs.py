@@ -7,7 +7,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from gateway.model import DEFAULT_MESSAGES, Authenticated, Surface
 from gateway.policy.language import ADDRESS_HEADERS, KEYS, MESSAGES, METHODS, NOT_ENFORCED, PROFILES, RELAXATIONS
-from gateway.streamlit import content_security
+from gateway.streamlit import profiles
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "policy-language.md").read_text("utf-8")
 HEADINGS = set(re.findall(r"^### `([^`]+)`$", MANUAL, re.MULTILINE))
@@ -41,7 +41,7 @@ def test_what_is_not_enforced_says_so():
 
 def test_every_name_means_something():
     """Each profile, relaxation and message kind that a policy may name exists where it is used, and no other does."""
-    assert set(PROFILES) == set(content_security.PROFILES)
-    assert set(RELAXATIONS) == set(content_security.RELAXATIONS)
+    assert set(PROFILES) == set(profiles.PROFILES)
+    assert set(RELAXATIONS) == set(profiles.RELAXATIONS)
     assert set(MESSAGES) == {kind.name for kind in BackMsg.DESCRIPTOR.oneofs_by_name["type"].fields}
     assert set(DEFAULT_MESSAGES) <= set(MESSAGES)

@@ -28,6 +28,7 @@ def test_full_example():
     assert policy.sessions.concurrent == 5
     assert policy.limits.upload == 50_000_000
     assert policy.limits.upload_types == (".csv", ".xlsx")
+    assert (policy.limits.upload_files, policy.limits.upload_total) == (100, 500_000_000)
     rate = policy.limits.requests
     assert rate is not None
     assert (rate.count, rate.period, rate.burst, rate.per) == (600, 60.0, 100, "session")
@@ -216,7 +217,7 @@ WRONG = [
         "transport.hsts.preload",
         "365d",
     ),
-    ("profile", SMALL + '[content_security]\nprofile = "lax"', "content_security.profile", "strict"),
+    ("profile", SMALL + '[content_security]\nprofile = "stricter"', "content_security.profile", "strict"),
     ("relaxation", SMALL + '[content_security]\nadd = ["map"]', "content_security.add[0]", "maps"),
     ("bare duration", SMALL + "[sessions]\nidle = 30", "sessions.idle", "30m"),
     ("duration unit", SMALL + '[sessions]\nidle = "30min"', "sessions.idle", "30m"),
@@ -230,6 +231,8 @@ WRONG = [
     ("no rate", SMALL + "[limits]\nrequests = { burst = 3 }", "limits.requests.rate", "missing"),
     ("per", SMALL + '[limits]\nrequests = { rate = "6/s", per = "user" }', "limits.requests.per", "session"),
     ("extension", SMALL + '[limits]\nupload = { types = ["CSV"] }', "limits.upload.types[0]", ".csv"),
+    ("no files", SMALL + "[limits]\nupload = { files = 0 }", "limits.upload.files", "from 1 to 1000"),
+    ("total", SMALL + '[limits]\nupload = { max = "2MB", total = "1MB" }', "limits.upload.total", "smaller"),
     ("message", SMALL + '[streamlit]\nmessages = ["rerun"]', "streamlit.messages[0]", "rerun_script"),
     ("no message", SMALL + "[streamlit]\nmessages = []", "streamlit.messages", "empty"),
     ("page", SMALL + '[streamlit]\npages = ["ledger"]', "streamlit.pages[0]", "'/'"),
@@ -453,7 +456,7 @@ def test_request_defaults():
 def test_notes_on_what_is_not_enforced():
     """A key that this release does not act on is named, so that nobody relies on it."""
     source = PolicySource("f", "0001", FULL.encode(), {})
-    assert {note.place for note in unenforced(source)} >= {"f: sessions.concurrent", "f: limits.upload.types"}
+    assert {note.place for note in unenforced(source)} >= {"f: sessions.concurrent"}
     by_page = (
         SMALL + '[[rules]]\nid = "x"\neffect = "deny"\nbecause = "b"\npages = ["/x"]\nunless = { pages = ["/y"] }\n'
     )
