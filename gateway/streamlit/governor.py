@@ -1,0 +1,371 @@
+"""Who may run a script now: at most so many at once, the others in a line that is fair between owners.
+
+Python runs one thread at a time, and the event loop is one of them. With forty scripts running, it gets its turn too
+late for anybody: bare Streamlit's health route then answers after seconds. So a rerun waits here for a slot; what
+waits for one session is merged as Streamlit merges it (`coalescing.py`). Everything happens on the event loop: no
+locks, no awaiting.
+
+- **Fair.** Owners (people, sessions) take turns, then the sockets of an owner. Nobody holds more than half of the slots
+  while others wait.
+- **One slot, one thread.** A session's further reruns go to Streamlit at once, which interrupts the run for them. Under
+  contention that happens `FORWARDS` times; then they wait for the end of the run, so that nobody keeps a slot by
+  clicking.
+- **The threads count, not the messages.** A socket that closes leaves its slot to the thread that still runs; a rerun
+  that started nothing, or whose messages are stuck, does not keep one. While somebody waits, the holds are compared
+  with the threads that are alive.
+- **Runs that compute nothing lend their slots.** A script that waits for a database, or a dashboard that sleeps and
+  draws for ever, costs the loop nothing: while the process idles, or when a run is longer than `LONG`, others may run
+  beside it, `LENT` times as many at the most. Without that, four dashboards would close a tool.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+
+from gateway.model import ScriptLimits
+from gateway.streamlit.coalescing import Pending, pend
+from gateway.streamlit.machine import Machine, processors
+
+LEAST = 2  # slots on a machine with one processor: a run that waits for something must not stop everybody
+PER_PROCESSOR = 2
+FORWARDS = 3  # restarts of a run by its own session while others wait
+LENT = 3  # slots lent at the most, for each slot
+
+# Seconds.
+POLL = 0.25  # between two looks at the threads, only while somebody waits or a closed socket's run goes on
+BEGIN = 2.0  # within which a released rerun has its thread; Streamlit starts it in the same turn of the loop
+END = 0.1  # after a run that may have another one behind it, in the same thread
+LONG = 15.0  # of a run, after which others may run beside it
+
+# The process idles below the first share of one processor, and computes above the second. `LATE` (seconds) is how much
+# a timer of the loop may be late when slots are lent: in a container with half a processor the share alone would lie.
+IDLES, COMPUTES = 0.5, 0.8
+LATE = 0.02
+
+
+class Timer(Protocol):
+    """Something to be called later; what `asyncio` gives."""
+
+    def cancel(self) -> None: ...
+
+
+Later = Callable[[float, Callable[[], None]], Timer]
+
+
+@dataclass(eq=False, slots=True)
+class _Hold:
+    """One slot in use. `seat` is None once its socket has closed."""
+
+    owner: str
+    since: float
+    seat: "Seat | None"
+    started: bool = False
+    forwards: int = 0
+    follows: bool = False  # a rerun was sent that may run after the present one, in the same thread
+    ending: bool = False
+
+
+class Seat:
+    """The place of one socket. `owner` is whom its runs are counted for."""
+
+    def __init__(self, governor: "Governor", owner: str, release: Callable[[BackMsg], None]) -> None:
+        self.owner = owner
+        self._governor = governor
+        self._release = release
+        self._pending: Pending = ()
+        self._hold: _Hold | None = None
+        self._since: float | None = None
+        self._waited = 0.0
+        self._closed = False
+
+    def submit(self, rerun: BackMsg) -> None:
+        """Release the rerun, now or when its turn comes. What waits is merged and keeps its order."""
+        if self._closed:
+            return
+        self._pending = pend(self._pending, rerun)
+        if self._hold is None:
+            self._governor.join(self)
+        else:
+            self.forward()
+
+    def cancel_waiting(self) -> bool:
+        """Drop what waits; whether something did."""
+        dropped = bool(self._pending)
+        self._pending = ()
+        self._governor.leave(self)
+        return dropped
+
+    def started(self) -> None:
+        """A run of this socket's session has begun: `new_session` went out."""
+        if self._closed:
+            return
+        if self._hold is None:
+            # Streamlit's own doing, such as a changed secrets file: nobody asked here, and it runs already.
+            self._governor.leave(self)
+            self.take()
+        if self._hold is not None:
+            self._hold.started = True
+            self._hold.ending = False
+            self.forward()
+
+    def finished(self) -> None:
+        """A run has ended, and not for a rerun: `script_finished` went out."""
+        hold = self._hold
+        if hold is None:
+            return
+        if not hold.follows:
+            self._governor.free(hold)
+            return
+        hold.follows, hold.ending = False, True
+        self._governor.later(END, lambda: self._governor.free(hold) if hold.ending else None)
+
+    def close(self) -> None:
+        """The socket is gone. Its slot is free when its thread has ended."""
+        self._closed = True
+        self.cancel_waiting()
+        if self._hold is not None:
+            self._governor.orphan(self._hold)
+            self._hold = None
+
+    @property
+    def waiting(self) -> int | None:
+        """How many grants come before this one (0: it is next); None when nothing waits for a slot."""
+        return None if self._since is None else self._governor.before(self)
+
+    @property
+    def waited(self) -> float:
+        """Seconds that it waits, or waited for its last slot."""
+        return self._waited if self._since is None else self._governor.clock() - self._since
+
+    @property
+    def weight(self) -> int:
+        """Bytes that wait. Merging keeps all clicks, so a client that invents widgets makes it grow."""
+        return sum(message.ByteSize() for message in self._pending)
+
+    # --- for the governor ---
+
+    def take(self) -> None:
+        """Hold a slot, and release what waits."""
+        self._hold = self._governor.hold(self)
+        # Streamlit starts a run for the first; the others run after it, if it does not merge them.
+        self._hold.follows = len(self._pending) > 1
+        self._let_go()
+
+    def forward(self) -> None:
+        """Release what waits into the run that goes on, unless it has been restarted often enough."""
+        hold = self._hold
+        if not self._pending or hold is None or hold.ending:
+            return
+        if hold.forwards < FORWARDS or not self._governor.contended:
+            hold.forwards += 1
+            hold.follows = True
+            self._let_go()
+
+    def lose(self) -> None:
+        """The slot is gone; what is left waits for another."""
+        self._hold = None
+        if self._pending:
+            self._governor.join(self)
+
+    def stand(self, since: float | None) -> None:
+        """In the line since then, or out of it."""
+        if since is None and self._since is not None:
+            self._waited = self._governor.clock() - self._since
+        self._since = since
+
+    def _let_go(self) -> None:
+        messages, self._pending = self._pending, ()
+        for message in messages:
+            self._release(message)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What was seen when the timer was set."""
+
+    at: float
+    processor_time: float
+
+
+class Governor:
+    """One for the process. Seats talk to it; it talks to nobody but them."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        machine: Machine | None = None,
+        later: Later | None = None,
+    ) -> None:
+        self._machine = machine or replace(Machine(), clock=clock)
+        self.clock = self._machine.clock
+        self._later = later
+        self._at_once = at_once(ScriptLimits())
+        self._line: dict[str, deque[Seat]] = {}  # owners in the order of their turns
+        self._holds: dict[_Hold, None] = {}
+        self._held: Counter[str] = Counter()
+        self._lent = 0
+        self._watch: _Watch | None = None
+        self._missed = 0  # slots without a thread, at the last look
+
+    def seat(self, owner: str, limits: ScriptLimits, release: Callable[[BackMsg], None]) -> Seat:
+        """A place for one socket. The newest limits hold for all."""
+        self._at_once = at_once(limits)
+        return Seat(self, owner, release)
+
+    @property
+    def running(self) -> int:
+        """Slots in use."""
+        return len(self._holds)
+
+    @property
+    def contended(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._line)
+
+    # --- for its seats ---
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call back on the loop."""
+        (self._later or asyncio.get_running_loop().call_later)(seconds, call)
+
+    def join(self, seat: Seat) -> None:
+        """Wait for a slot, unless it does already."""
+        queue = self._line.setdefault(seat.owner, deque())
+        if seat not in queue:
+            queue.append(seat)
+            seat.stand(self.clock())
+        self._dispatch()
+
+    def leave(self, seat: Seat) -> None:
+        """Wait no more."""
+        queue = self._line.get(seat.owner, deque())
+        if seat in queue:
+            queue.remove(seat)
+            seat.stand(None)
+            if not queue:
+                del self._line[seat.owner]
+            self._dispatch()  # an owner who is alone now may have more
+
+    def hold(self, seat: Seat) -> _Hold:
+        """A slot in use."""
+        hold = _Hold(seat.owner, self.clock(), seat)
+        self._holds[hold] = None
+        self._held[hold.owner] += 1
+        return hold
+
+    def free(self, hold: _Hold) -> None:
+        """A slot that is used no more."""
+        self._drop(hold)
+        self._dispatch()
+
+    def orphan(self, hold: _Hold) -> None:
+        """A slot whose socket is gone: it belongs to the thread now."""
+        hold.seat, hold.ending = None, False
+        self._look()
+
+    def before(self, seat: Seat) -> int:
+        """How many grants come before that of a seat that waits."""
+        turn = self._line[seat.owner].index(seat)
+        before, ahead = turn, True
+        for owner, queue in self._line.items():
+            if owner == seat.owner:
+                ahead = False
+            else:
+                before += min(len(queue), turn + ahead)
+        return before
+
+    # --- turns ---
+
+    def _dispatch(self) -> None:
+        while (seat := self._next()) is not None:
+            queue = self._line.pop(seat.owner)
+            queue.popleft()
+            if queue:
+                self._line[seat.owner] = queue  # behind all the others
+            seat.stand(None)
+            seat.take()
+        if not self._line:
+            for hold in tuple(self._holds):
+                if hold.seat is not None:
+                    hold.seat.forward()
+        self._look()
+
+    def _next(self) -> Seat | None:
+        free = self._at_once - len(self._holds)
+        if free + self._allowance() <= 0:
+            return None
+        share = max(1, self._at_once // 2)
+        fair = next((queue[0] for owner, queue in self._line.items() if self._held[owner] < share), None)
+        # Nobody gains from an empty slot; but what is lent is for those who have less than their share.
+        return next((queue[0] for queue in self._line.values()), None) if fair is None and free > 0 else fair
+
+    def _allowance(self) -> int:
+        """Slots that are lent now, beyond those that there are."""
+        now = self.clock()
+        long = sum(hold.started and now - hold.since > LONG for hold in self._holds)
+        return min(self._lent + long, LENT * self._at_once)
+
+    def _drop(self, hold: _Hold) -> None:
+        if hold not in self._holds:
+            return
+        del self._holds[hold]
+        self._held[hold.owner] -= 1
+        if not self._held[hold.owner]:
+            del self._held[hold.owner]
+        if hold.owner in self._line:
+            self._line[hold.owner] = self._line.pop(hold.owner)  # it has just had its turn
+        if hold.seat is not None:
+            hold.seat.lose()
+
+    # --- the machine ---
+
+    def _look(self) -> None:
+        if self._watch is not None:
+            return
+        if not self._line and all(hold.seat is not None for hold in self._holds):
+            self._missed = 0
+        else:
+            watch = self._watch = _Watch(self.clock(), self._machine.processor_time())
+            self.later(POLL, lambda: self._poll(watch))
+
+    def _poll(self, watch: _Watch) -> None:
+        missing = self._missing()
+        # Twice in a row: the end of a run may have been on its way.
+        stale = self._stalest(min(missing, self._missed))
+        self._missed = missing - len(stale)
+        for hold in stale:
+            self._drop(hold)
+        self._lend(watch)
+        self._watch = None
+        self._dispatch()
+
+    def _missing(self) -> int:
+        """How many slots are in use without a thread."""
+        return max(0, sum(not self._begins(hold) for hold in self._holds) - self._machine.threads())
+
+    def _begins(self, hold: _Hold) -> bool:
+        return not hold.started and self.clock() - hold.since < BEGIN
+
+    def _stalest(self, count: int) -> list[_Hold]:
+        """The slots that most likely have no thread. A wrong guess does no harm: what counts is how many they are."""
+        idle = (hold for hold in self._holds if not self._begins(hold))
+        return sorted(idle, key=lambda hold: (hold.seat is not None, hold.started, hold.since))[:count]
+
+    def _lend(self, watch: _Watch) -> None:
+        spent = self.clock() - watch.at
+        busy = (self._machine.processor_time() - watch.processor_time) / max(spent, POLL)
+        if not self._line or busy > COMPUTES:
+            self._lent = 0
+        elif busy < IDLES and spent < POLL + LATE:
+            self._lent = min(self._lent + 1, LENT * self._at_once)
+
+
+def at_once(limits: ScriptLimits) -> int:
+    """How many scripts may run at once: what the policy says, else by processors."""
+    return limits.at_once or max(LEAST, PER_PROCESSOR * processors())
