@@ -28,13 +28,25 @@ ALL_MEDIA: Final = 500_000
 class Uploads:
     """What may be uploaded into one Streamlit session, and what has been.
 
-    `wanted`: an element that takes files was sent to it. `offered`: ids that Streamlit has given out and that nobody
-    has used. `held`: bytes of each file that Streamlit keeps or that is on its way.
+    `wanted`: an element that takes files was sent to it; `folders`: one that takes whole directories. `offered`: ids
+    that Streamlit has given out and that nobody has used. `arriving`, `stored`: bytes of each file so far, or kept.
     """
 
     wanted: bool = False
+    folders: bool = False
     offered: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    held: dict[str, int] = field(default_factory=dict)
+    arriving: dict[str, int] = field(default_factory=dict)
+    stored: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Files, those on their way included."""
+        return len(self.arriving) + len(self.stored)
+
+    @property
+    def total(self) -> int:
+        """Bytes of them."""
+        return sum(self.arriving.values()) + sum(self.stored.values())
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -88,10 +100,11 @@ class Ownership:
 
     # --- uploads ---
 
-    def takes_uploads(self, streamlit_session: str) -> None:
-        """An element that takes files was sent to it."""
+    def takes_uploads(self, streamlit_session: str, *, folders: bool = False) -> None:
+        """An element that takes files was sent to it; with `folders` one that takes whole directories."""
         if (uploads := self.uploads(streamlit_session)) is not None:
             uploads.wanted = True
+            uploads.folders = uploads.folders or folders
 
     def offered(self, streamlit_session: str, file_id: str) -> None:
         """Streamlit has told it to upload a file under that id. The oldest unused offers give way to new ones."""
