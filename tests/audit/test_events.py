@@ -6,6 +6,7 @@ import pytest
 
 from gateway.audit import admin_action, closed, lifecycle, opened, policy_change, script_error
 from gateway.audit.events import HARD_CAP
+from gateway.audit.files import Transfer, transferred
 from gateway.model import Check, Client, Deny, PolicyRef, Principal, Provenance, Reason, RequestContext, Surface
 from tests.audit.ocsf import problems
 from tests.audit.samples import (
@@ -23,6 +24,14 @@ from tests.audit.samples import (
 )
 
 UNKNOWN_CLIENT = Client(None, Provenance.UNKNOWN, Reason.CLIENT_ADDRESS_MALFORMED, ("forwarded-malformed",))
+
+UPLOAD = exchange(
+    method="PUT",
+    path="/_stcore/upload_file/0b5c1d2e-1111-4222-8333-444455556666/9f2c41d0-7be3-4a86-9f2c-41d07be35a86",
+    surface=Surface.UPLOAD,
+    page=None,
+)
+DOWNLOAD = exchange(path=f"/media/{'9f' * 28}.mp4", surface=Surface.MEDIA, page=None)
 
 KINDS = {
     "http allowed": opened(exchange(), STAMP),
@@ -57,6 +66,13 @@ KINDS = {
     "log recovered": lifecycle("audit.recovered", "…", {"torn_bytes": 12, "sha256": "ab", "file": "torn"}, STAMP),
     "first policy": policy_change(None, POLICY, Principal(), {}, STAMP),
     "policy changed": policy_change(POLICY, PolicyRef("0008", "sha256:00"), STAFF, {"because": "SEC-1234"}, STAMP),
+    "file came in": transferred(Transfer("upload", "Q3 zählung.csv", 12, "ab" * 32, "text/csv"), UPLOAD, STAMP),
+    "file refused": transferred(
+        Transfer("upload", "x.exe", 1024, None, "text/csv", refused=Reason.UPLOAD_TYPE_NOT_ALLOWED), UPLOAD, STAMP
+    ),
+    "part of a file went out": transferred(
+        Transfer("download", "film.mp4", 100, "ab" * 32, "video/mp4", "bytes 0-99/1000"), DOWNLOAD, STAMP
+    ),
     "script raised": script_error("ValueError", "9f2c", STAFF, STAMP, page="/ledger", request_id="req-1"),
     "administrator from the network": admin_action("session.revoke", STAFF, "10.0.0.1", {"session": "ab"}, STAMP),
     "administrator on the host": admin_action("policy.release", STAFF, "host-1", {}, STAMP, succeeded=False),
@@ -91,6 +107,9 @@ OUTCOMES = [  # event, activity, severity, status, action, disposition: numbers 
     ("socket revoked", 2, 2, 2, 2, 24),
     ("socket refused and closed", 5, 2, 2, 2, 2),
     ("message refused", 6, 3, 2, 2, 2),
+    ("file came in", 1, 1, 1, 1, 1),
+    ("file refused", 1, 2, 2, 2, 2),
+    ("part of a file went out", 2, 1, 1, 1, 1),
 ]
 
 
@@ -222,3 +241,20 @@ def test_every_decision_names_the_policy_it_was_made_under():
         assert record["unmapped"]["gateway"]["policy_digest"] == POLICY.digest
         assert record["metadata"]["correlation_uid"] == "req-7f3a9c2e51d04b6a"
     assert ALLOW.policy is POLICY
+
+
+def test_a_file_event_holds_no_session_and_no_content_address():
+    """A file is known by its name and digest; the Streamlit session and the media id of its address are pseudonyms."""
+    for kind in ("file came in", "part of a file went out"):
+        text = line(KINDS[kind]).decode()
+        assert "0b5c1d2e-1111-4222-8333-444455556666" not in text
+        assert "9f" * 28 not in text
+        assert "{sha256:" in text
+
+
+def test_a_long_file_name_is_shortened_and_said_to_be():
+    """A name beyond 256 characters is cut, and the event says so."""
+    event = json.loads(line(transferred(Transfer("upload", "x" * 5000, 1, "ab" * 32, "text/csv"), UPLOAD, STAMP)))
+    assert len(event["file"]["name"]) == 256
+    assert event["metadata"]["is_truncated"]
+    assert "/file/name" in event["unmapped"]["gateway"]["truncated"]
