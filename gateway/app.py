@@ -34,6 +34,7 @@ from gateway.streamlit.content_security import changes_of
 from gateway.streamlit.frames import EmbeddedHtml, Frames
 from gateway.streamlit.stream import Parts, StreamGuard
 from gateway.streamlit.tool import Extensions, Lifespan, Tool
+from gateway.web.closed import Closed
 from gateway.web.endpoints import Endpoints
 from gateway.web.reports import Reports
 
@@ -124,7 +125,7 @@ class Gateway:
         sessions = SessionActivity()
         base_path = settings.server.base_path
         frames, reports = Frames(base_path), Reports(recorder.ledger.append)
-        endpoints = Endpoints(resources.health, reports=reports, embedded=frames)
+        endpoints = Endpoints(resources.health, reports=reports, embedded=frames, closed=Closed(resources.brand))
         surfaces = tool.surfaces(lambda _, path: endpoints.target(path))
         opening = Opening(resources.active_policy, surfaces.target, settings.server.base_path)
         refusals = Refusals(resources.brand, recorder)

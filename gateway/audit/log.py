@@ -17,7 +17,7 @@ from gateway.audit import events
 from gateway.audit.details import SECRET_NAME
 from gateway.audit.inbox import Receipt
 from gateway.audit.ledger import Ledger
-from gateway.audit.redact import text
+from gateway.audit.redact import text, uuids
 from gateway.audit.stamp import stamp
 from gateway.model import ANONYMOUS, PolicyRef, Principal
 
@@ -125,6 +125,7 @@ def _is_library(name: str) -> bool:
     return name.partition(".")[0] in _LIBRARIES
 
 
+# Streamlit names its sessions by UUID, and warns about them by name: the id is a credential.
 def _without_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         if key.startswith("_"):
@@ -132,7 +133,7 @@ def _without_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         if SECRET_NAME.search(key):
             event[key] = _ERASED
         elif isinstance(value, str):
-            event[key] = _printable(_CREDENTIAL.sub(rf"\1\2{_ERASED}", text(value)))
+            event[key] = _printable(_CREDENTIAL.sub(rf"\1\2{_ERASED}", uuids(text(value))))
     return event
 
 

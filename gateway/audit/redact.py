@@ -68,13 +68,18 @@ def redact(exchange: ExchangeOpened, caps: Caps = NORMAL) -> Redacted:
     return Redacted(exchange) if caps is NORMAL and _is_plain(exchange) else _Redaction(caps).run(exchange)
 
 
+def uuids(value: str) -> str:
+    """The text with a pseudonym in place of each UUID: Streamlit's sessions are named so."""
+    return _UUID.sub(lambda found: pseudonym(found[0]), value)
+
+
 def path(value: str, *, surface: Surface | None = None) -> str:
     """The path with its secrets replaced. `api` and `mcp` paths keep their UUIDs: those name the owner's own things."""
     value = _UPLOAD.sub(_upload, value)
     if not _UPLOAD.search(value):
         value = _MEDIA.sub(lambda found: found[1] + pseudonym(found[2]), value)
     if surface not in (Surface.API, Surface.MCP):
-        value = _UUID.sub(lambda found: pseudonym(found[0]), value)
+        value = uuids(value)
     head, mark, query = value.partition("?")
     return f"{head}?{{query}}" if mark and query else value
 

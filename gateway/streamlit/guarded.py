@@ -27,7 +27,7 @@ from gateway.model import Allow, Decision, Method, Policy, Reason, RequestContex
 from gateway.policy.decide import decide
 from gateway.policy.lease import lease_until
 from gateway.reasons import OUTCOMES, POLICY_VIOLATION
-from gateway.streamlit import notice
+from gateway.streamlit import media, notice
 from gateway.streamlit.access import RERUN, Access, Judged
 from gateway.streamlit.activity import Activity
 from gateway.streamlit.governor import Governor
@@ -227,6 +227,9 @@ class GuardedSocket:
     def _granted(self, message: ForwardMsg, frame: bytes) -> bytes:
         """The frame as it leaves; the visitor may fetch what it names."""
         self.activity.shown(message, len(frame))
+        if self._streamlit_session is not None and media.MARK in frame:
+            owner = self.exchange.context.session
+            media.learn(self.shared.ownership, owner, self._streamlit_session, message, frame)
         return frame
 
     async def _tell(self, *messages: ForwardMsg) -> None:

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.middleware.exchange import Exchange, exchange_of
 from gateway.model import Surface, Target
+from gateway.web.closed import CLOSED
 from gateway.web.health import Health
 
 PREFIX = "/.gateway/"
@@ -19,10 +20,11 @@ _REPORT = Target(Surface.GATEWAY, methods=("POST",))
 class Endpoints:
     """The gateway's own routes. Detail about health is for the operations listener: here it is one word.
 
-    `reports` takes what browsers report, `embedded` serves the HTML that scripts embed.
+    `reports` takes what browsers report, `embedded` serves the HTML that scripts embed, `closed` says why a socket has
+    ended.
     """
 
-    def __init__(self, health: Health, *, reports: ASGIApp, embedded: ASGIApp) -> None:
+    def __init__(self, health: Health, *, reports: ASGIApp, embedded: ASGIApp, closed: ASGIApp) -> None:
         self.health = health
         self._embedded = embedded
         self._routes: Mapping[str, tuple[Target, ASGIApp]] = {
@@ -30,6 +32,7 @@ class Endpoints:
             "/.gateway/readyz": (_READ, _answered(self._readyz)),
             "/.gateway/whoami": (_READ, _answered(whoami)),
             REPORTS: (_REPORT, reports),
+            CLOSED: (_READ, closed),
         }
 
     def target(self, path: str) -> Target | None:

@@ -120,9 +120,9 @@ def wait_for(ask, good, seconds=10):
 
 @contextmanager
 def gateway_served(
-    directory: Path, *, policy: str = POLICY, script: Path = DEMO, env=None, options=(), scheme="http"
+    directory: Path, *, policy: str = POLICY, script: Path = DEMO, env=None, options=(), scheme="http", prefix=()
 ) -> Iterator[Served]:
-    """`gateway serve` on a free port, until the block ends."""
+    """`gateway serve` on a free port, until the block ends. `prefix`: a program that runs it."""
     policies = directory / "policies"
     if not policies.exists():
         write_policies(policies, policy)
@@ -139,7 +139,9 @@ def gateway_served(
         "--state-dir",
         str(state),
     ]
-    with running([*command, *options], ready_line="serving ", env=clean_environment(env), cwd=directory) as process:
+    with running(
+        [*prefix, *command, *options], ready_line="serving ", env=clean_environment(env), cwd=directory
+    ) as process:
         yield Served(f"{scheme}://127.0.0.1:{port}", policies, state, process)
 
 
