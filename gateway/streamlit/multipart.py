@@ -85,7 +85,7 @@ class OneFile:
 
     def end(self) -> bytes:
         """The last bytes, once all have been fed. Raises UploadRefusedError: that was not one whole file."""
-        if not self._is_complete:
+        if not self._is_complete or not self._parts:
             raise UploadRefusedError(Reason.UPLOAD_MALFORMED)
         return b"\r\n--" + self._boundary + b"--\r\n"
 

@@ -23,7 +23,15 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.streamlit_protocol import NO_XSRF_TOKEN, SUBPROTOCOL, Page, file_urls, rerun, uploaded
+from tests.support.streamlit_protocol import (
+    NO_XSRF_TOKEN,
+    SUBPROTOCOL,
+    Page,
+    deferred_file,
+    file_urls,
+    rerun,
+    uploaded,
+)
 
 XSRF_COOKIE = "_streamlit_xsrf"
 SAME_ORIGIN: Final = "same-origin"
@@ -206,6 +214,14 @@ class StreamlitClient:
                 files={name: (name, content, media_type)},
                 headers={"X-Xsrftoken": token, "Origin": self.visitor.handshake()["origin"] or ""},
             )
+
+    def download_later(self, label: str) -> str:
+        """The address of a download that is made when it is asked for."""
+        [button] = [each for each in self.page.kinds("download_button") if getattr(each, "label", "") == label]
+        self.send(deferred_file(self.page.session_id or "", getattr(button, "deferred_file_id", "")))
+        while (message := self.receive()).WhichOneof("type") != "backend_operation_response":
+            pass
+        return message.backend_operation_response.deferred_file.url
 
     def wait_closed(self, timeout: float | None = None) -> tuple[int, str]:
         """The close code and reason that the server sends; messages before it are taken."""

@@ -187,6 +187,14 @@ def file_urls(session_id: str, names: Iterable[str], request_id: str = "upload-1
     )
 
 
+def deferred_file(session_id: str, file_id: str, request_id: str = "later-1") -> BackMsg:
+    """The request to make a download that was announced."""
+    message = BackMsg()
+    request = message.backend_operation_request
+    request.request_id, request.session_id, request.deferred_file.file_id = request_id, session_id, file_id
+    return message
+
+
 def uploaded(files: Iterable[tuple[FileURLs, str, int]]) -> FileUploaderState:
     """The value of a file uploader after uploads: address, name and size in bytes of each."""
     infos = [UploadedFileInfo(file_id=urls.file_id, name=name, size=size, file_urls=urls) for urls, name, size in files]
