@@ -58,9 +58,14 @@ def read_declared(script: Path) -> Declared:
 
 def folder_entries(script: Path) -> tuple[Entry, ...]:
     """The pages in the `pages/` folder beside the script, as Streamlit picks them."""
+    return tuple(Entry(file_name(path)) for path in folder_files(script))
+
+
+def folder_files(script: Path) -> tuple[Path, ...]:
+    """Their files."""
     folder = script.parent / "pages"
     files = sorted(folder.glob("*.py")) if folder.is_dir() else []
-    return tuple(Entry(file_name(path)) for path in files if path.name[0] != "." and path.name != "__init__.py")
+    return tuple(path for path in files if path.name[0] != "." and path.name != "__init__.py")
 
 
 def script_name(script: Path) -> str:
