@@ -76,6 +76,7 @@ class Gateway:
         self.reload = reload
         self.resources: Resources | None = None
         self._app: ASGIApp = not_ready
+        self._reports: Reports | None = None
 
     def start(self) -> Resources:
         """Open policies, state and record, and build the stack. Once; `stop` undoes it.
@@ -97,6 +98,9 @@ class Gateway:
     def stop(self) -> None:
         """Close the record and stop watching the policies. What comes after is refused."""
         self._app = not_ready
+        if self._reports is not None:
+            self._reports.flush()  # what has only been counted so far
+            self._reports = None
         if self.resources is not None:
             self.resources.close()
             self.resources = None
@@ -124,7 +128,8 @@ class Gateway:
         )
         sessions = SessionActivity()
         base_path = settings.server.base_path
-        frames, reports = Frames(base_path), Reports(recorder.ledger.append)
+        frames = Frames(base_path)
+        self._reports = reports = Reports(recorder.ledger.append)
         endpoints = Endpoints(resources.health, reports=reports, embedded=frames, closed=Closed(resources.brand))
         surfaces = tool.surfaces(lambda _, path: endpoints.target(path))
         opening = Opening(resources.active_policy, surfaces.target, settings.server.base_path)

@@ -141,7 +141,10 @@ def changes_of(exchange: Exchange, base: str = "") -> Changes:
 
 
 def _directives(entries: Iterable[Entry], home: str | None) -> dict[str, tuple[str, ...]]:
-    return {entry.directive: _filled(entry.sources, home) for entry in entries}
+    directives: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        directives[entry.directive] = directives.get(entry.directive, ()) + _filled(entry.sources, home)
+    return directives
 
 
 def _add(directives: dict[str, tuple[str, ...]], entries: Iterable[Entry], home: str | None) -> None:

@@ -95,6 +95,14 @@ PROFILES: Final[Mapping[str, Profile]] = {
         entries=(
             *_SCRIPTS,
             Entry("style-src", ("'self'", "'nonce-{nonce}'"), "the bootstrap gives the nonce to what scripts make"),
+            Entry(
+                "style-src",
+                (
+                    "'sha256-LFzpE6sp9afnzR2SRbtH1VXdI8CAwj1mF5NHGMWOO9I='",
+                    "'sha256-gXnHDepVZ6KF6fKGOD+GVc9BynM50JQqht95p3HpemI='",
+                ),
+                "the waveforms of st.audio_input and of recordings in st.chat_input bring theirs as markup",
+            ),
             Entry("style-src-attr", ("'unsafe-inline'",), "KaTeX and mermaid place every glyph with a style attribute"),
             *_LOADS,
             Entry("require-trusted-types-for", ("'script'",), "text becomes script only if the default policy agrees"),

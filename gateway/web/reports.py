@@ -219,7 +219,7 @@ def _place(address: str, host: str) -> str | None:
 
 
 def _shape(path: str) -> str:
-    names = [name if _NAME.fullmatch(name) else "…" for name in path.split("/")[1:]]
+    names = [name if _NAME.fullmatch(name) else "…" for name in path.split("/") if name]
     if names[:1] == ["static"]:
         return "/" + "/".join(names[:4])
     kept = names[:2] if names[:1] in (["_stcore"], ["component"], [".gateway"]) else names[:1]

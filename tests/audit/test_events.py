@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.audit import admin_action, closed, lifecycle, opened, policy_change, script_error
-from gateway.audit.events import HARD_CAP
+from gateway.audit.events import HARD_CAP, Violation, csp_violation
 from gateway.audit.files import Transfer, transferred
 from gateway.model import Check, Client, Deny, PolicyRef, Principal, Provenance, Reason, RequestContext, Surface
 from tests.audit.ocsf import problems
@@ -74,6 +74,16 @@ KINDS = {
         Transfer("download", "film.mp4", 100, "ab" * 32, "video/mp4", "bytes 0-99/1000"), DOWNLOAD, STAMP
     ),
     "script raised": script_error("ValueError", "9f2c", STAFF, STAMP, page="/ledger", request_id="req-1"),
+    "violation reported": csp_violation(
+        Violation("/ledger", "img-src", "https://images.example", "enforce", "/static/js/index.js", 7),
+        STAFF,
+        "aa",
+        POLICY,
+        STAMP,
+    ),
+    "violations counted": csp_violation(
+        Violation("/", "script-src-elem", "inline", "report"), Principal(), None, POLICY, STAMP, count=249, since=1
+    ),
     "administrator from the network": admin_action("session.revoke", STAFF, "10.0.0.1", {"session": "ab"}, STAMP),
     "administrator on the host": admin_action("policy.release", STAFF, "host-1", {}, STAMP, succeeded=False),
 }

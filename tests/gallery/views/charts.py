@@ -1,6 +1,5 @@
 import altair as alt
 import plotly.graph_objects as go
-import pydeck as pdk
 import samples
 import streamlit as st
 
@@ -21,12 +20,3 @@ st.plotly_chart(go.Figure(go.Heatmap(z=[[1, 2], [3, 4]])), key="heatmap")
 st.plotly_chart(go.Figure(go.Surface(z=[[1, 2, 3], [2, 4, 1], [3, 1, 2]])), key="surface")
 st.plotly_chart(go.Figure(go.Sankey(node={"label": ["a", "b"]}, link={"source": [0], "target": [1], "value": [1]})))
 st.plotly_chart(go.Figure(go.Table(header={"values": ["a"]}, cells={"values": [[1, 2]]})), key="table")
-# Its data layers are drawn without any base map, in the page itself.
-st.pydeck_chart(
-    pdk.Deck(
-        map_style=None,
-        map_provider=None,
-        initial_view_state=pdk.ViewState(latitude=52, longitude=13, zoom=3),
-        layers=[pdk.Layer("ScatterplotLayer", samples.PLACES, get_position="[lon, lat]", get_radius=50_000)],
-    )
-)

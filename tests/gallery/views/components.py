@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import samples
 import streamlit as st
+from probe import probe
 from st_aggrid import AgGrid
-from streamlit.components.v1 import declare_component
 
 st.title("Components")
-probe = declare_component("probe", path=Path(__file__).parents[1] / "component")
 st.text(f"probe: {probe(key='probe', default='silent')}")
 AgGrid(samples.TABLE[["name", "flow"]], height=150, key="grid")
 st.pdf(samples.paper(), height=300)
