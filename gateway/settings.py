@@ -105,6 +105,13 @@ class Brand:
 
 
 @dataclass(frozen=True, slots=True)
+class Assets:
+    """Streamlit's front end, compressed. `dir`: where an image has brought it along; only read."""
+
+    dir: Directory | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """`keys` seal the session cookie, newest first; empty: the ones in the state directory."""
 
@@ -138,6 +145,7 @@ class Settings:
     server: Server = Server()
     ops: Ops = Ops()
     brand: Brand = Brand()
+    assets: Assets = Assets()
     session: Session = Session()
     audit: Audit = Audit()
     log: Log = Log()

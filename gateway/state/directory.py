@@ -4,6 +4,7 @@
     <state>/streamlit-cookie-secret   key of Streamlit's own cookies
     <state>/instance                  the name of this instance in the record, made once
     <state>/audit/<instance>/<worker> the record
+    <state>/cache                     what can be made again, and may be removed at any time
 
 Files are made at the first start and never written over. To rotate a key, put the new one on a line before the others.
 """
@@ -53,6 +54,20 @@ class StateDirectory:
             instance = _instance(path, directory)
         return cls(path.resolve(), instance, session_keys, cookie_secret)
 
+    @staticmethod
+    def inspect(path: Path) -> None:
+        """See whether the directory, or the one that it would be made in, can be used. Makes and changes nothing.
+
+        Raises:
+            StartupError: as `prepare` would.
+        """
+        existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if existing is path:
+            with _opened(path) as directory:
+                _check_directory(path, directory)
+        elif not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK, effective_ids=True):
+            raise StartupError(f"{path}: the state directory cannot be made in {existing}", _CHOOSE)
+
     def session_keys(self) -> tuple[Secret, ...]:
         """The keys that seal the session cookie, newest first; at least one."""
         return self._session_keys
@@ -64,6 +79,10 @@ class StateDirectory:
     def audit_directory(self, worker: str = "w0") -> Path:
         """Where a worker of this instance keeps its record, which makes it: `<state>/audit/<instance>/<worker>`."""
         return self.path / "audit" / self.instance / worker
+
+    def cache_directory(self) -> Path:
+        """Where to keep what can be made again; whoever writes there makes it."""
+        return self.path / "cache"
 
 
 @contextmanager
