@@ -15,6 +15,8 @@ from gateway.policy.decide import decide
 from gateway.policy.lease import lease_until
 
 RERUN = "rerun_script"
+ACCESS = "gateway.access"
+"""Key of the scope under which a socket's `Access` goes down to whoever hands it over to Streamlit."""
 
 
 @dataclass(frozen=True, slots=True)

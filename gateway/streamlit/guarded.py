@@ -28,7 +28,7 @@ from gateway.policy.decide import decide
 from gateway.policy.lease import lease_until
 from gateway.reasons import OUTCOMES, POLICY_VIOLATION
 from gateway.streamlit import media, notice
-from gateway.streamlit.access import RERUN, Access, Judged
+from gateway.streamlit.access import ACCESS, RERUN, Access, Judged
 from gateway.streamlit.activity import Activity
 from gateway.streamlit.governor import Governor
 from gateway.streamlit.heap import Settling
@@ -93,7 +93,7 @@ class GuardedSocket:
         """Run the application behind the guard, until either side has ended."""
         pump = asyncio.create_task(self._pump(), name="gateway-socket")
         try:
-            await app(scope, self._to_app.get, self._from_app)
+            await app({**scope, ACCESS: self.access}, self._to_app.get, self._from_app)
         finally:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)

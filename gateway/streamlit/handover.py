@@ -4,6 +4,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.audit.recorder import Recorder
 from gateway.middleware.exchange import Exchange, exchange_of
+from gateway.streamlit.access import ACCESS
 from gateway.streamlit.current import HEADER, reachable
 from gateway.streamlit.ownership import Ownership
 
@@ -34,7 +35,7 @@ class HandOver:
         if scope["type"] == "http":
             await self.app({**scope, "client": client}, receive, send)
             return
-        with reachable(exchange) as reference:
+        with reachable(exchange, scope.get(ACCESS)) as reference:
             headers = self._with_own_session(_with_own_origin(scope, exchange), exchange)
             headers += [(HEADER.encode(), reference.encode()), *_user(exchange)]
             await self.app({**scope, "client": client, "headers": headers}, receive, send)

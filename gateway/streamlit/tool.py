@@ -26,6 +26,7 @@ from gateway.streamlit.heap import settle
 from gateway.streamlit.host_config import HostConfig
 from gateway.streamlit.options import harden, verify
 from gateway.streamlit.ownership import Ownership
+from gateway.streamlit.page_gate import install
 from gateway.streamlit.pages import Pages, discover
 from gateway.streamlit.script_errors import recorded
 from gateway.streamlit.surfaces import Elsewhere, Surfaces
@@ -85,6 +86,7 @@ class Tool:
         self.pages = self._discover(policy)
         self.extensions = extensions
         self.ownership = Ownership()
+        install()
         # `streamlit run` does the same: a script imports its neighbours.
         if str(self.script.parent) not in sys.path:
             sys.path.insert(0, str(self.script.parent))

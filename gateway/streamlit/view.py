@@ -17,6 +17,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.NewSession_pb2 import NewSession
 
 from gateway.model import Reason
+from gateway.reasons import OUTCOMES
 from gateway.streamlit import notice
 from gateway.streamlit.access import Access, Judged
 from gateway.streamlit.pages import Pages, declared, page_hash
@@ -25,6 +26,7 @@ from gateway.streamlit.pages import Pages, declared, page_hash
 _LIFECYCLE: Final = frozenset({"session_status_changed", "script_finished", "heartbeat_ack", "stop_auto_rerun"})
 _CONTENT: Final = frozenset({"delta", "ref_hash"})
 _MAIN: Final = 0  # Streamlit's root container of the page itself
+_NO_NAME: Final = OUTCOMES[Reason.DENIED_BY_RULE].title  # the browser's tab shows it
 _ENTRY_LIMIT: Final = 256  # pages of one navigation that are looked at; what comes after them is not shown
 
 Notice = Callable[[Reason, int], list[ForwardMsg]]
@@ -206,7 +208,7 @@ class View:
             if path is None or self.access.page(path).allowed:
                 kept.append(entry)
             elif entry.is_default or entry.page_script_hash == navigation.page_script_hash:
-                entry.is_hidden, entry.page_name, entry.icon, entry.help = True, " ", "", ""
+                entry.is_hidden, entry.page_name, entry.icon, entry.help = True, _NO_NAME, "", ""
                 kept.append(entry)
         if len(kept) != len(navigation.app_pages):
             kept = [type(entry).FromString(entry.SerializeToString()) for entry in kept]

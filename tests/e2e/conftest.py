@@ -91,6 +91,10 @@ class Served:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             found = [event for event in self.records() if event["metadata"].get("correlation_uid") == request_id]
+            # Of a socket there are also the events of what happened inside it.
+            found = [
+                event for event in found if event["metadata"]["event_code"] in ("http.request", "ws.open", "ws.close")
+            ]
             if len(found) >= 2:
                 phases = [event["unmapped"]["gateway"]["phase"] for event in found]
                 assert phases == ["decision", "outcome"], f"{request_id} left {phases}"

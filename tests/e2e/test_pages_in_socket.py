@@ -122,7 +122,9 @@ def test_a_script_that_switches_to_the_page_shows_nothing_of_it(rooms, button):
         assert SECRET not in frames(client)
         assert "You do not have access" in client.page.text
         assert refused(rooms, before)
-        assert "Library" in client.rerun(page_script_hash=calc_hash("library")).text
+        library = client.rerun(page_script_hash=calc_hash("library")).text
+        assert "Library" in library
+        assert "opened=False" in library  # the page did not even run
         listen(client, 1.0)
         assert SECRET not in frames(client)
 

@@ -80,19 +80,21 @@ def test_an_error_in_the_script_shows_no_detail(probed):
     assert not any(b"4711" in message.SerializeToString() for message in client.page.messages)
 
 
-KINDS = list(BackMsg.DESCRIPTOR.oneofs_by_name["type"].fields)
-ALLOWED = {"rerun_script", "stop_script", "app_heartbeat", "file_urls_request"}
+OPERATION = "backend_operation_request"
+FIELDS = BackMsg.DESCRIPTOR.fields_by_name
+PAYLOADS = FIELDS[OPERATION].message_type.oneofs_by_name["payload"].fields
+ALLOWED = {"rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "deferred_file", "dataframe_chunk"}
+KINDS = ({*FIELDS, *(field.name for field in PAYLOADS)}) - {OPERATION}
 
 
-@pytest.mark.parametrize("kind", [field.name for field in KINDS if field.name not in ALLOWED])
+@pytest.mark.parametrize("kind", sorted(KINDS - ALLOWED))
 def test_messages_that_the_policy_does_not_let_in(served, kind):
     """Clearing everybody's cache and the like are dropped and recorded; the visitor's socket stays."""
     message = BackMsg()
-    field = BackMsg.DESCRIPTOR.fields_by_name[kind]
-    if field.message_type is None:
-        setattr(message, kind, True)
+    if kind not in FIELDS:
+        getattr(message.backend_operation_request, kind).SetInParent()
     else:
-        getattr(message, kind).SetInParent()
+        setattr(message, kind, True)
     with served.connect() as client:
         client.send(message)
         assert client.rerun().text  # the socket is alive, and nothing was answered to the message
