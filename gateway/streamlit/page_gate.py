@@ -20,7 +20,7 @@ _MARK: Final = "__gateway_page_gate__"
 def install() -> None:
     """Wrap `st.Page.run`; what is wrapped already stays as it is."""
     if not hasattr(Page.run, _MARK):
-        Page.run = _gated(Page.run)  # type: ignore[method-assign]
+        Page.run = _gated(Page.run)  # type: ignore[method-assign, assignment]
 
 
 def _gated(run: Callable[[Page], None]) -> Callable[[Page], None]:
