@@ -43,12 +43,11 @@ ALWAYS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-dns-prefetch-control", b"off"),
 )
 _OURS = frozenset(name for name, _ in ALWAYS) | {b"strict-transport-security", b"x-request-id"}
-# `server` and `x-powered-by` tell an attacker what to try; `access-control-allow-origin: *` (Streamlit's static files)
-# opens an internal tool to every page on the web.
-_REMOVED = _OURS | {
-    *(b"server", b"x-powered-by", b"access-control-allow-origin", b"access-control-allow-credentials"),
-    b"cross-origin-embedder-policy",
-}
+# `server` and `x-powered-by` tell an attacker what to try.
+_REMOVED = _OURS | {b"server", b"x-powered-by", b"cross-origin-embedder-policy"}
+# `access-control-allow-origin: *` (Streamlit's static files) opens an internal tool to every page on the web; its
+# answers to uploads name the address of a development server.
+_CORS = b"access-control-"
 
 
 class SecurityHeaders:
@@ -83,7 +82,7 @@ def security_headers(
     given: Iterable[tuple[bytes, bytes]], exchange: Exchange, content_security: ContentSecurity | None
 ) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with ours in place; names are lower case, as ASGI wants them."""
-    kept = [(name, value) for name, value in given if name not in _REMOVED]
+    kept = [each for each in given if each[0] not in _REMOVED and not each[0].startswith(_CORS)]
     changes = content_security(exchange) if content_security is not None else {}
     own = any(name == b"content-security-policy" for name, _ in kept)
     kept += [(name, value) for name, value in ALWAYS if name not in changes]

@@ -12,8 +12,11 @@ from collections.abc import Collection, Iterator
 from email.message import Message as EmailMessage
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from typing import Final
 
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message as ProtobufMessage
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import runtime
@@ -34,13 +37,13 @@ from gateway.streamlit.ownership import Ownership
 
 PATH: Final = "/media/"
 MARK: Final = b"/media/"
-"""In every frame that may hold an address of media; frames without it need not be looked at."""
+"""In every frame that may hold an address of media: one search, and most frames need no closer look."""
 
 _ID: Final = r"[0-9A-Za-z]{16,128}(?:\.[0-9A-Za-z]{1,16})?"
 # Relative, so that no address of another host counts; a base path may stand before it.
 _ADDRESS: Final = re.compile(rf"(?:/(?!/)[^?#]*)?/media/({_ID})")
-_ANYWHERE: Final = re.compile(rf"/media/({_ID})".encode())
-_MOST: Final = 1000  # ids in one frame that are looked at, besides those in the known fields
+_ANYWHERE: Final = re.compile(rf"/media/({_ID})")
+_MOST: Final = 1000  # ids in one message that are looked at
 
 # Kinds that a browser shows without running anything. Everything else is to be saved: HTML, SVG and XML are documents.
 # An image element loads what is in its source whatever the disposition says, so that SVG pictures are still seen.
@@ -51,9 +54,11 @@ _BIG: Final = 256 * 1024  # bytes whose hash takes longer than the event loop sh
 
 
 def learn(ownership: Ownership, owner: str | None, streamlit_session: str, message: ForwardMsg, frame: bytes) -> None:
-    """Grant what this message, in this frame, brings to a gateway session on its socket. For frames with `MARK`."""
+    """Grant what this message, in this frame, brings to a gateway session on its socket."""
+    if MARK not in frame:
+        return
     known = set(media_ids(message))
-    others = {found[1].decode() for found, _ in zip(_ANYWHERE.finditer(frame), range(_MOST), strict=False)} - known
+    others = set(islice((found[1] for text in _texts(message) for found in _ANYWHERE.finditer(text)), _MOST)) - known
     if others and (published := _published(streamlit_session)):
         known.update(each for each in others if each.partition(".")[0] in published)
     ownership.grant(owner, known)
@@ -108,6 +113,16 @@ def _in_element(element: Element) -> Iterator[str]:
             yield element.download_button.url
         case _:
             pass
+
+
+def _texts(message: ProtobufMessage) -> Iterator[str]:
+    """Every text in a message, however deep."""
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_STRING:
+            yield from value if field.is_repeated else (value,)
+        elif field.type == FieldDescriptor.TYPE_MESSAGE and not field.message_type.GetOptions().map_entry:
+            for inner in value if field.is_repeated else (value,):
+                yield from _texts(inner)
 
 
 def _published(streamlit_session: str) -> Collection[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import websockets.asyncio.client
@@ -207,10 +207,10 @@ class StreamlitClient:
     def put(self, urls: FileURLs, name: str, content: bytes, media_type: str = "text/csv") -> httpx.Response:
         """The answer to the upload itself."""
         token = self.visitor.cookies.get(XSRF_COOKIE, "")
-        # The addresses begin at the host's root, base path included.
+        # The addresses stand below the base path, as the browser's client puts them.
         with self.visitor.http() as client:
             return client.put(
-                urljoin(self.visitor.url + "/", urls.upload_url),
+                self.visitor.url + urls.upload_url,
                 files={name: (name, content, media_type)},
                 headers={"X-Xsrftoken": token, "Origin": self.visitor.handshake()["origin"] or ""},
             )
