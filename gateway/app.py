@@ -116,6 +116,7 @@ class Gateway:
 
     def _stack(self, resources: Resources) -> ASGIApp:
         settings, recorder = self.settings, resources.recorder
+        refusals = Refusals(resources.brand, recorder)
         tool = Tool(
             settings.script,
             self.extensions,
@@ -124,6 +125,7 @@ class Gateway:
             cookie_secret=resources.state.streamlit_cookie_secret().reveal().hex(),
             packs=Places(resources.state.cache_directory(), settings.assets.dir),
             recorder=recorder,
+            refusals=refusals,
             reload=self.reload,
         )
         sessions = SessionActivity()
@@ -133,7 +135,6 @@ class Gateway:
         endpoints = Endpoints(resources.health, reports=reports, embedded=frames, closed=Closed(resources.brand))
         surfaces = tool.surfaces(lambda _, path: endpoints.target(path))
         opening = Opening(resources.active_policy, surfaces.target, settings.server.base_path)
-        refusals = Refusals(resources.brand, recorder)
         parts = Parts(recorder, tool.pages, tool.ownership, sessions, resources.brand, resources.active_policy)
         security = partial(changes_of, base=base_path)
 

@@ -16,6 +16,7 @@ from streamlit import file_util
 from gateway.audit.recorder import Recorder
 from gateway.errors import StartupError
 from gateway.middleware.exchange import exchange_of
+from gateway.middleware.refusals import Refusals
 from gateway.model import Policy, Surface, Target
 from gateway.streamlit.assets import Assets
 from gateway.streamlit.assets_files import asset_files
@@ -24,6 +25,7 @@ from gateway.streamlit.document import Document
 from gateway.streamlit.handover import HandOver
 from gateway.streamlit.heap import settle
 from gateway.streamlit.host_config import HostConfig
+from gateway.streamlit.media import Media
 from gateway.streamlit.options import harden, verify
 from gateway.streamlit.ownership import Ownership
 from gateway.streamlit.page_gate import install
@@ -77,6 +79,7 @@ class Tool:
         cookie_secret: str,
         packs: Places,
         recorder: Recorder,
+        refusals: Refusals,
         reload: bool,
     ) -> None:
         self.script = script.resolve()
@@ -110,9 +113,8 @@ class Tool:
         )
         self._document = Document()
         self._assets = Assets(asset_files(Path(file_util.get_static_dir())), packs)
-        self._handed_over: ASGIApp = HostConfig(
-            HandOver(self._streamlit, ownership=self.ownership, recorder=recorder)
-        )
+        handover = HandOver(self._streamlit, ownership=self.ownership, recorder=recorder)
+        self._handed_over: ASGIApp = HostConfig(Media(handover, ownership=self.ownership, refusals=refusals))
 
     def _discover(self, policy: Policy) -> Pages:
         try:
