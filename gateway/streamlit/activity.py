@@ -120,12 +120,15 @@ class Activity:
     def _changed(self, states: WidgetStates) -> Iterable[str]:
         """The widgets whose state differs from that of the run before, and buttons that were pressed."""
         before, self._states = self._states, {}
-        for state in list(states.widgets)[:_WIDGETS]:
-            seen = hash(state.SerializeToString(deterministic=True))
+        for state in states.widgets[:_WIDGETS]:
+            seen = hash(state.SerializeToString())
+            if before.get(state.id) == seen:
+                self._states[state.id] = seen
+                continue
             pressed = _is_trigger(state)
             if not pressed:
                 self._states[state.id] = seen
-            if pressed or (before[state.id] != seen if state.id in before else self._differs(state)):
+            if pressed or state.id in before or self._differs(state):
                 yield self._name(state)
 
     def _differs(self, state: WidgetState) -> bool:

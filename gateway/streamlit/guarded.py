@@ -158,8 +158,10 @@ class GuardedSocket:
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Take nothing more from the browser until `ready`, or the end. Rare, so it looks instead of being told."""
+        patience = 0.0  # the first look is after one turn of the loop, in which Streamlit takes all that it is given
         while not (ready() or self._closed):  # noqa: ASYNC110  what it waits for has many places
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(patience)
+            patience = 0.02
 
     def _release(self, message: BackMsg) -> None:
         self._to_app.put_nowait(_frame(frame_of(message)))
