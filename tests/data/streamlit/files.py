@@ -85,3 +85,5 @@ if st.checkbox("Chat"):
     said = st.chat_input("Say", accept_file="multiple")
     if said:
         st.text(f"{said.text} with {[file.name for file in said.files]}")
+if st.checkbox("Document"):
+    st.pdf(b"%PDF-1.4\n% made for " + who.encode())
