@@ -9,14 +9,17 @@ out both.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
+from streamlit import file_util
 
 from gateway.middleware.exchange import exchange_of
-from gateway.streamlit.assets_files import CODINGS, AssetFile
+from gateway.streamlit.assets_files import CODINGS, AssetFile, asset_files
 from gateway.streamlit.assets_store import AssetStore, Form
 from gateway.streamlit.assets_upkeep import AssetUpkeep, Places
+from gateway.streamlit.hints import first_load
 from gateway.web.representations import IDENTITY, Part, Unsatisfiable, header, negotiate, none_match, part_of
 
 Headers = list[tuple[bytes, bytes]]
@@ -58,6 +61,12 @@ class Assets:
         answer = answer_of(scope["method"], scope["headers"], file, form)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await _send_body(answer.body if scope["method"] != "HEAD" else b"", send)
+
+
+def installed(places: Places) -> Assets:
+    """The front end of the installed Streamlit."""
+    root = Path(file_util.get_static_dir())
+    return Assets(asset_files(root), places, first_load((root / "index.html").read_text("utf-8")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ new header does not know (a blank page), and deep links come gzipped. So nothing
 nothing is stored.
 """
 
+import gzip
 import re
 import secrets
 from pathlib import Path
@@ -16,6 +17,8 @@ from gateway.errors import StartupError
 from gateway.middleware.exchange import exchange_of
 from gateway.streamlit.bootstrap import bootstrap
 from gateway.streamlit.content_security import of_page
+from gateway.streamlit.hints import arranged
+from gateway.web.representations import header, negotiate
 
 _MARK = "@gateway-nonce@"
 _NEEDS_NONCE = re.compile(r'<script(?=[\s>])|<link(?=\s+rel="modulepreload")')
@@ -31,22 +34,29 @@ class Document:
     """
 
     def __init__(self) -> None:
-        index = Path(file_util.get_static_dir()) / "index.html"
-        self._pieces = prepare(index.read_text("utf-8"))
+        root = Path(file_util.get_static_dir())
+        self._pieces = prepare(arranged((root / "index.html").read_text("utf-8"), root))
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        if scope["path"].endswith("/") and exchange_of(scope).context.path != "/":
-            await _without_slash(scope, send)
+        home = exchange_of(scope).context.path == "/"
+        if scope["path"].endswith("/") is not home:
+            await _moved(scope, send, slash=home)
             return
         nonce = secrets.token_urlsafe(18)
         script = bootstrap(exchange_of(scope).policy.content_security)
         body = nonce.encode().join(self._pieces).replace(_BOOTSTRAP.encode(), script.encode(), 1)
         headers = [
             (b"content-type", b"text/html; charset=utf-8"),
-            (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
+            (b"vary", b"accept-encoding"),
             *of_page(scope, nonce),
         ]
+        if negotiate(header(scope["headers"], b"accept-encoding"), ("gzip",)) == "gzip":
+            # A quarter of the size in 50 µs. Nothing that a request says is in this body, so its length tells nobody
+            # anything of the nonce (BREACH).
+            body = gzip.compress(body, 4, mtime=0)
+            headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -63,13 +73,14 @@ def prepare(html: str) -> tuple[bytes, ...]:
     return tuple(piece.encode() for piece in marked.split(_MARK))
 
 
-async def _without_slash(scope: Scope, send: Send) -> None:
+async def _moved(scope: Scope, send: Send, *, slash: bool) -> None:
+    """To the same address with a slash at its end, or without: everything in the document is relative to it."""
     # Relative, so that no Host and no forwarded prefix can send the visitor elsewhere.
-    last = scope["raw_path"].rstrip(b"/").rpartition(b"/")[2]
-    slashes = len(scope["raw_path"]) - len(scope["raw_path"].rstrip(b"/"))
+    path = scope["raw_path"].rstrip(b"/")
+    up = b"../" * (len(scope["raw_path"]) - len(path))
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     headers = [
-        (b"location", b"../" * slashes + last + query),
+        (b"location", up + path.rpartition(b"/")[2] + (b"/" if slash else b"") + query),
         (b"content-length", b"0"),
         (b"cache-control", b"no-store"),
     ]

@@ -11,15 +11,13 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit import file_util
 
 from gateway.audit.recorder import Recorder
 from gateway.errors import StartupError
 from gateway.middleware.exchange import exchange_of
 from gateway.middleware.refusals import Refusals
 from gateway.model import Policy, Surface, Target
-from gateway.streamlit.assets import Assets
-from gateway.streamlit.assets_files import asset_files
+from gateway.streamlit.assets import installed
 from gateway.streamlit.assets_upkeep import Places
 from gateway.streamlit.document import Document
 from gateway.streamlit.handover import HandOver
@@ -112,7 +110,7 @@ class Tool:
             reload=reload,
         )
         self._document = Document()
-        self._assets = Assets(asset_files(Path(file_util.get_static_dir())), packs)
+        self._assets = installed(packs)
         handover = HandOver(self._streamlit, ownership=self.ownership, recorder=recorder)
         self._handed_over: ASGIApp = HostConfig(Media(handover, ownership=self.ownership, refusals=refusals))
 

@@ -15,7 +15,7 @@ def below(tmp_path_factory):
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/tools/demo", 200),
+        ("/tools/demo", 308),  # to the same with a slash: the document's references are relative
         ("/tools/demo/", 200),
         ("/tools/demo/_stcore/health", 200),
         ("/tools/demo/favicon.png", 200),
@@ -32,6 +32,13 @@ def below(tmp_path_factory):
 def test_only_what_is_below_the_base_path_is_served(below, path, status):
     """Rules see paths below the base path; what is outside of it is not found."""
     assert below.get(path).status_code == status
+
+
+def test_the_base_path_itself_leads_to_the_page(below):
+    """Without a slash at its end, the browser would look for the scripts in the wrong place."""
+    response = below.get("/tools/demo?a=1")
+    assert response.headers["location"] == "demo/?a=1"
+    assert below.get("/tools/demo", follow_redirects=True).url.path == "/tools/demo/"
 
 
 def test_the_socket_is_below_it_too(below):
