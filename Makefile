@@ -13,7 +13,7 @@ PORT ?= 8501
 CODE := gateway tests benchmarks examples deploy streamlit_app.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format bench image-test lock clean system-packages
+.PHONY: help serve test check format bench bench-fair image-test lock clean system-packages
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-22s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Measure the gateway beside bare Streamlit, in one run
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-fair: $(VENV)/.dev ## Measure what many visitors leave to others, bare and behind the gateway (minutes)
+	@$(BIN)/python -m benchmarks.fair_share $(ARGS)
 
 image-test: $(VENV)/.dev ## Build the container image and run it hardened (needs root and Debian packages; minutes)
 	@deploy/image-test.sh

@@ -14,6 +14,7 @@ from tests.support.streamlit_client import Visitor, visit
 
 PROGRAM = Path(sys.executable).with_name("gateway")
 RATE = re.compile(r'^(requests = \{ )rate = "[^"]+", burst = \d+', re.MULTILINE)
+SOCKETS = re.compile(r"^sockets = \{[^}]*\}", re.MULTILINE)
 SCRIPT = Path(__file__).with_name("app.py")
 RESULTS = Path(__file__).with_name("results")
 
@@ -43,9 +44,12 @@ class Conditions:
     """What both sides are started with. `home` is an empty directory, which becomes their home.
 
     `collection`: Streamlit collects garbage after every run, as it does by default.
+    `at_once`: how many scripts the gateway's policy lets run at once; None: it does not say.
     """
 
     home: Path
+    script: Path = SCRIPT
+    at_once: int | None = None
     httptools: bool = False
     collection: bool = True
 
@@ -63,7 +67,7 @@ def bare(conditions: Conditions, name: str = "bare") -> Iterator[Side]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     module = "streamlit" if conditions.httptools else "benchmarks.bare"
-    command = [module if part == "streamlit" else part for part in streamlit_command(SCRIPT, port)]
+    command = [module if part == "streamlit" else part for part in streamlit_command(conditions.script, port)]
     with running(command, ready_url=f"{url}/_stcore/health", env=conditions.environment()) as server:
         yield Side(name, visit(url), server)
 
@@ -73,19 +77,23 @@ def gateway(conditions: Conditions) -> Iterator[Side]:
     """The gateway with every control and the durable record on; its state and its policy are made in its home."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command: list[str | Path] = [PROGRAM, "serve", SCRIPT, "--policies", busy_policies(conditions.home / "policies")]
+    policies = busy_policies(conditions.home / "policies", conditions.at_once)
+    command: list[str | Path] = [PROGRAM, "serve", conditions.script, "--policies", policies]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     environ = {
         **conditions.environment(),
         "GATEWAY_STATE_DIR": str(conditions.home / "state"),
         "GATEWAY_LOG__LEVEL": "warning",
+        "GATEWAY_SERVER__MAX_CONNECTIONS_PER_ADDRESS": "4096",
     }
     with running(command, ready_url=f"{url}/_stcore/health", env=environ) as server:
         yield Side("gateway", visit(url), server)
 
 
-def busy_policies(directory: Path) -> Path:
-    """The bundled policy, released with a request rate that no load reaches: it is counted, and refuses nobody.
+def busy_policies(directory: Path, at_once: int | None = None) -> Path:
+    """The bundled policy, released with a rate of requests and a number of sockets that no load reaches.
+
+    They are counted, and nobody is refused. `at_once` becomes the number of scripts that run at once.
 
     Raises:
         ValueError: the bundled policy has no request rate to raise.
@@ -96,6 +104,8 @@ def busy_policies(directory: Path) -> Path:
     text, found = RATE.subn(r'\1rate = "1000000/s", burst = 1000000', newest.read_text())
     if found != 1:
         raise ValueError(f"{newest.name} has {found} request rates of the known form")
+    scripts = "" if at_once is None else f"\nscripts = {{ at_once = {at_once} }}"
+    text = SOCKETS.sub(f"sockets = {{ per_session = 10000, per_client = 10000 }}{scripts}", text)
     changed = directory / f"{int(newest.name[:4]) + 1:04}-benchmark.toml"
     changed.write_text(text)
     command: list[str | Path] = [PROGRAM, "policy", "release", changed.name[:4], "--policies", directory]
