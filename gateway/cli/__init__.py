@@ -39,6 +39,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("audit", "app", "Read the record."),
     Verb("client", "app", "Show how a client's address is found."),
     Verb("assets", "app", "Compress Streamlit's front end ahead of the first start."),
+    Verb("doctor", "app", "Look for what is wrong before a visitor meets it."),
     Verb("health", "health", "Ask the running gateway whether it is ready."),
     Verb("version", "version", "Print the version of the gateway and of what it is built on."),
 )

@@ -45,7 +45,7 @@ _FILES: Final = 500  # of a package that are looked into
 def hints_of_import(module: str, root: Path) -> Iterator[Hint]:
     """What importing that module asks for. A module of the tool itself, in `root`, is read like the script."""
     name = module.partition(".")[0]
-    if name == "streamlit" or (root / name).is_dir() or (root / f"{name}.py").is_file():
+    if name in ("streamlit", "gateway") or (root / name).is_dir() or (root / f"{name}.py").is_file():
         return
     if name in _KNOWN or _declares_components(name):
         yield relaxation("components", f"{name} brings components: documents in frames, or scripts of a package")

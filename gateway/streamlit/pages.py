@@ -94,10 +94,9 @@ class Pages:
         path = _by_hash(named).get(script_hash) if named else None
         return known if path is None else known | {path}
 
-    def learn(self, pages: Iterable[DeclaredPage | str]) -> None:
+    def learn(self, pages: Iterable[DeclaredPage]) -> None:
         """Take in what the running app has declared to one visitor; it adds up."""
-        for each in pages:
-            page = DeclaredPage(each, page_hash(each[1:])) if isinstance(each, str) else each
+        for page in pages:
             if page.path not in self.known or page.path not in self._paths.get(page.hash, ()):
                 if len(self._paths) >= LEARNED:
                     return

@@ -38,15 +38,19 @@ def installed_routes(script: Path) -> tuple[Found, ...]:
 
 def compare(routes: Iterable[Found]) -> tuple[Found, ...]:
     """The routes, with the methods, that the manifest does not name: nobody has looked at them."""
-    named = {(route.protocol, route.path): {*route.methods, *route.withheld} for route in ROUTES}
-    unknown = []
+    named: dict[tuple[str, str], set[str]] = {
+        (route.protocol, route.path): {*route.methods, *route.withheld} for route in ROUTES
+    }
+    unknown: dict[tuple[str, str], Found] = {}
     for route in routes:
-        methods = named.get((route.protocol, route.path)) if route.protocol in ("http", "websocket") else None
-        if methods is None and not _is_frontend(route):
-            unknown.append(route)
-        elif methods is not None and (more := set(route.methods) - methods):
-            unknown.append(Found(route.protocol, route.path, tuple(sorted(more))))
-    return tuple(unknown)
+        place = (route.protocol, route.path)
+        known = named.get(place)
+        more = set(route.methods) - (known or set())
+        if (known is None and not _is_frontend(route)) or more:
+            # Streamlit has a route for each method or two.
+            before = unknown[place].methods if place in unknown else ()
+            unknown[place] = Found(route.protocol, route.path, tuple(sorted({*before, *more})))
+    return tuple(unknown.values())
 
 
 def _found(route: BaseRoute) -> Found:

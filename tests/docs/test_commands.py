@@ -26,8 +26,9 @@ def _commands() -> dict[str, object]:
     for verb in VERBS:
         command = get_group(verb.load()).commands[verb.name]
         nouns = getattr(command, "commands", None)
-        for name, each in {f"{verb.name} {sub}": each for sub, each in (nouns or {}).items()}.items() or [("", None)]:
-            found[f"gateway {name or verb.name}"] = each or command
+        default = getattr(command, "default", None)  # the command that the verb by itself means
+        for sub, each in (nouns or {default: command}).items():
+            found[f"gateway {verb.name}" if sub == default else f"gateway {verb.name} {sub}"] = each
     return found
 
 
@@ -78,7 +79,8 @@ def misused(text: str) -> list[str]:
     wrong = []
     for verb, rest in (use for each in code for use in _USE.findall(each)):
         words = rest.split()
-        name = f"gateway {verb}" if f"gateway {verb}" in COMMANDS else f"gateway {verb} {words[0] if words else ''}"
+        longer = f"gateway {verb} {words[0] if words else ''}"
+        name = f"gateway {verb}" if longer not in COMMANDS and f"gateway {verb}" in COMMANDS else longer
         if name not in COMMANDS and (words or f"{verb}" not in {each.name for each in VERBS}):
             wrong.append(name)
         elif name in COMMANDS:
@@ -99,7 +101,9 @@ def test_documents_name_only_commands_that_exist(path):
         ("see `gateway policy explain`", ["gateway policy explain"]),
         ("    gateway session list", ["gateway session list"]),
         ("`gateway health --lively`", ["gateway health --lively"]),
-        ("`gateway doctor`", ["gateway doctor "]),
+        ("`gateway session`", ["gateway session "]),
+        ("`gateway doctor tool.py`, `gateway doctor csp --pages`", []),
+        ("`gateway doctor --pages`", ["gateway doctor --pages"]),
         ("`gateway policy`, `gateway audit tail -f --denied`, and the gateway policy of today", []),
     ],
 )

@@ -151,6 +151,7 @@ SCRIPTS = [
     ("an inline component", ST + "st.components.v2.component('x', js='export default () => {}')", []),
     ("a packaged component", ST + "st.components.v2.component('x', js='dist/main-*.js')", ["add components"]),
     ("an installed package with a component", "from st_aggrid import AgGrid", ["add components"]),
+    ("an installed package without one, and Streamlit's own", "import altair, gateway.streamlit, streamlit.proto", []),
     ("st.pdf", ST + "st.pdf('a.pdf')", ["add components"]),
     ("HTML in a frame", ST + "st.components.v1.html('<script>1</script>')", ["fine"]),
     ("HTML in the newer frame", ST + "st.iframe('<b>x</b>')", ["fine"]),
@@ -290,7 +291,7 @@ NAMED = {*needs_charts.CALLS, *needs_elements.CALLS}
 
 @pytest.mark.parametrize("name", sorted(name for name in NAMED if "mapbox" not in name.lower()))
 def test_rules_name_what_exists(name):
-    """Each name of a rule is one of the installed library, so that a renamed call is noticed (Mapbox: before Plotly 7)."""
+    """Each name of a rule is one of the installed library, so that a change of name is seen."""
     module, _, attribute = name.rpartition(".")
     if name.startswith("streamlit.column_config"):
         module = "streamlit.column_config"
