@@ -29,6 +29,7 @@ def build(
         Path | None,
         typer.Option("--dir", help="Where to put it.", show_default="cache in the state directory"),
     ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Take 2 s instead of 40, for 10 % more bytes.")] = False,
     in_background: Annotated[
         bool, typer.Option("--in-background", help="At the lowest priority, in one thread, silently.")
     ] = False,
@@ -60,7 +61,7 @@ def build(
         try:
             files = asset_files(Path(file_util.get_static_dir()))
             workers = 1 if in_background else len(os.sched_getaffinity(0))
-            pack = build_pack(files, target, workers=workers, on_progress=on_progress)
+            pack = build_pack(files, target, workers=workers, on_progress=on_progress, quick=quick)
         except OSError as error:
             cause = (error.strerror or "unknown error").lower()
             fail(StartupError(f"{target}: the pack cannot be written: {cause}", "name a directory that you can write"))

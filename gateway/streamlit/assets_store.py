@@ -45,7 +45,7 @@ class AssetStore:
         self._size = 0
         self._forms: OrderedDict[_Key, Form] = OrderedDict()
         self._coming: dict[_Key, asyncio.Future[Form]] = {}
-        self._pack: Pack | None = None
+        self.pack: Pack | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="assets")
 
     def ready(self, path: str, coding: str) -> Form | None:
@@ -66,7 +66,7 @@ class AssetStore:
         coming = self._coming.get((path, coding))
         if coming is None:
             loop = asyncio.get_running_loop()
-            coming = loop.run_in_executor(self._thread, _make, self.files[path], coding, self._pack)
+            coming = loop.run_in_executor(self._thread, _make, self.files[path], coding, self.pack)
             self._coming[path, coding] = coming
             coming.add_done_callback(lambda made: self._keep((path, coding), made))
         # Shielded: who asked first may leave, and others wait for the same.
@@ -74,7 +74,7 @@ class AssetStore:
 
     def use(self, pack: Pack) -> None:
         """Take compressed forms from this pack from now on; those in memory are made anew."""
-        self._pack = pack
+        self.pack = pack
         for key in [key for key in self._forms if key[1] != IDENTITY]:
             self._size -= len(self._forms.pop(key).body)
         self._coming.clear()  # what is on its way still comes to those who wait, and is not kept

@@ -41,8 +41,18 @@ class Places:
 class AssetUpkeep:
     """Runs beside the application, from `start` to `close`. On the event loop, which never waits for it."""
 
-    def __init__(self, store: AssetStore, places: Places, first_load: Sequence[str]) -> None:
+    def __init__(
+        self,
+        store: AssetStore,
+        places: Places,
+        first_load: Sequence[str],
+        *,
+        patience: float = _PATIENCE,
+        options: Sequence[str] = (),
+    ) -> None:
         self.store = store
+        self.patience = patience  # seconds
+        self.options = options  # of the command, besides those it always has
         self.places = places
         self.first_load = first_load
         self._task: asyncio.Task[None] | None = None
@@ -64,8 +74,8 @@ class AssetUpkeep:
             name = await asyncio.to_thread(pack_name, self.store.files)
             if not await self._use(name):
                 await self._warm()
-                await asyncio.sleep(_PATIENCE)
-                if await _build(self.places.own):
+                await asyncio.sleep(self.patience)
+                if await _build(self.places.own, self.options):
                     await self._use(name)
             await self._warm()
         except OSError as error:  # without it everything works, and is a little bigger
@@ -83,6 +93,7 @@ class AssetUpkeep:
             except (OSError, ValueError) as error:
                 log.warning("assets.pack-refused", path=str(directory / name), cause=str(error))
             else:
+                log.info("assets.pack-used", path=str(directory / name))
                 return True
         return False
 
@@ -93,13 +104,14 @@ class AssetUpkeep:
                 await self.store.form(path, coding)
 
 
-async def _build(directory: Path) -> bool:
+async def _build(directory: Path, options: Sequence[str]) -> bool:
     """Have the pack made by a process of its own, so that neither interpreter nor memory are ours; whether it was."""
     if not await asyncio.to_thread(_roomy, directory):
         log.warning("assets.no-room", path=str(directory))
         return False
     # -P: the working directory is the tool's, and must not lend us its modules.
-    command = [sys.executable, "-P", "-m", "gateway", "assets", "build", "--dir", str(directory), "--in-background"]
+    command = [sys.executable, "-P", "-m", "gateway", "assets", "build", "--in-background"]
+    command += ["--dir", str(directory), *options]
     process = await asyncio.create_subprocess_exec(
         *command,
         env=_environment(os.environ),

@@ -25,8 +25,11 @@ from gateway.streamlit.assets_files import (
     unpacks_to,
 )
 from gateway.streamlit.assets_store import AssetStore, Form, tag_of
+from gateway.streamlit.assets_upkeep import AssetUpkeep, Places
+from gateway.streamlit.hints import first_load
 
 INSTALLED = Path(file_util.get_static_dir())
+ENTRY = first_load((INSTALLED / "index.html").read_text("utf-8"))[0][1:]
 SCRIPT = b"export const answer = 42; // " + b"again and again, " * 400
 HASHED = "/static/js/index.DormvYxC.js"
 
@@ -326,6 +329,80 @@ def test_a_file_that_has_gone_is_an_error_and_not_for_ever(front_end):
         return found
 
     assert UNPACK["br"](run(ask()).body) == SCRIPT
+
+
+# --- upkeep -------------------------------------------------------------------------------------------------------
+
+
+def kept_up(places, seconds, until):
+    """Run the upkeep over the installed front end, with a real child process, until something holds."""
+
+    async def watch():
+        store = AssetStore(asset_files(INSTALLED))
+        upkeep = AssetUpkeep(store, places, (f"/{ENTRY}",), patience=0, options=("--quick",))
+        upkeep.start()
+        deadline = time.monotonic() + seconds
+        while not until(store) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        held = until(store)
+        begun = time.monotonic()
+        await upkeep.close()
+        return held, time.monotonic() - begun
+
+    return run(watch())
+
+
+def test_the_first_start_makes_the_pack_in_a_process_of_its_own(tmp_path):
+    """Without a pack the first load's files are compressed quickly, and a child makes the pack, which is then used."""
+    places = Places(tmp_path / "cache")
+    held, _ = kept_up(places, 120, lambda store: store.pack is not None and store.ready(f"/{ENTRY}", "zstd"))
+    assert held
+    [pack] = places.own.iterdir()
+    assert pack.stat().st_mode & 0o777 == 0o644
+    begun = time.monotonic()
+    held, _ = kept_up(places, 20, lambda store: store.pack is not None)
+    assert held
+    assert time.monotonic() - begun < 20
+    assert list(places.own.iterdir()) == [pack]
+
+
+def test_a_damaged_pack_is_made_anew(tmp_path):
+    """Damage is not served and not kept: the next start makes the pack again."""
+    places = Places(tmp_path / "cache")
+    places.own.mkdir()
+    damaged = places.own / pack_name(asset_files(INSTALLED))
+    damaged.write_bytes(b"x" * 1000)
+    held, _ = kept_up(places, 120, lambda store: store.pack is not None)
+    assert held
+    assert damaged.stat().st_size > 1000
+    Pack.open(damaged).close()
+
+
+def test_a_stop_ends_the_child(tmp_path):
+    """Who stops the gateway does not wait for the pack, and no process stays behind."""
+    places = Places(tmp_path / "cache")
+    begun = asyncio.run(_stopped_while_building(places))
+    assert begun < 2
+    assert list(places.own.glob("*.pack")) == []
+
+
+async def _stopped_while_building(places):
+    upkeep = AssetUpkeep(AssetStore(asset_files(INSTALLED)), places, (), patience=0)
+    upkeep.start()
+    mine = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    while not mine.read_text().split():
+        await asyncio.sleep(0.02)
+    begun = time.monotonic()
+    await upkeep.close()
+    assert mine.read_text().split() == []
+    return time.monotonic() - begun
+
+
+def test_a_place_that_cannot_be_written_is_no_reason_to_fail(tmp_path):
+    """Without a pack everything is served all the same, compressed quickly."""
+    (tmp_path / "file").touch()
+    held, _ = kept_up(Places(tmp_path / "file" / "cache"), 20, lambda store: store.ready(f"/{ENTRY}", "gzip"))
+    assert held
 
 
 # --- answers ------------------------------------------------------------------------------------------------------
