@@ -22,8 +22,8 @@ def bootstrap(policy: ContentSecurity) -> str:
     profiles = [PROFILES[name] for name in (policy.profile, policy.report_only) if name is not None]
     names = ["styles.js"] * any(profile.nonced_styles for profile in profiles)
     names += ["trusted-types.js"] * any(profile.trusted_types for profile in profiles)
-    inline = "inline" in policy.add
-    facts = {"compiles": inline or "charts" in policy.add, "anyScript": inline}
+    # Under the last resort script in markup is wanted, and what is only a candidate must not change anything.
+    facts = {"enforced": PROFILES[policy.profile].trusted_types and "inline" not in policy.add}
     head = f"const GATEWAY = {json.dumps(facts)};\n" if "trusted-types.js" in names else ""
     # A block, so that nothing in it becomes a global that Streamlit or a component could meet.
     return "{\n" + head + "".join(read(name) for name in (*names, *_ALWAYS) if _exists(name)) + "}\n"

@@ -14,7 +14,9 @@ st.vega_lite_chart(
     {"mark": "bar", "encoding": {"x": {"field": "x", "type": "ordinal"}, "y": {"field": "b", "type": "quantitative"}}},
 )
 st.graphviz_chart("digraph { rankdir=LR; a -> b -> c; a -> c }")
-st.echarts_chart({"xAxis": {"data": ["a", "b"]}, "yAxis": {}, "tooltip": {}, "series": [{"type": "bar", "data": [1, 2]}]})
+st.echarts_chart(
+    {"xAxis": {"data": ["a", "b"]}, "yAxis": {}, "tooltip": {}, "series": [{"type": "bar", "data": [1, 2]}]}
+)
 st.plotly_chart(go.Figure(go.Scatter(x=[1, 2, 3], y=[3, 1, 2])), key="scatter")
 st.plotly_chart(go.Figure(go.Heatmap(z=[[1, 2], [3, 4]])), key="heatmap")
 st.plotly_chart(go.Figure(go.Surface(z=[[1, 2, 3], [2, 4, 1], [3, 1, 2]])), key="surface")

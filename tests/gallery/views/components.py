@@ -11,6 +11,6 @@ inline = st.components.v2.component(
     "gallery_inline",
     html="<p class='inline'>packaged</p>",
     css=".inline { color: teal }",
-    js="export default ({ parentElement }) => { parentElement.querySelector('p').textContent = 'inline component ran' }",
+    js="export default ({ parentElement: at }) => { at.querySelector('p').textContent = 'inline component ran' }",
 )
 inline(key="inline")

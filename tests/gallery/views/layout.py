@@ -28,7 +28,7 @@ place.text("first")
 place.text("then")
 st.skeleton(height=40)
 with st.spinner("Spinner"):
-    time.sleep(0.2)
+    time.sleep(0.8)
 st.progress(40, "Progress")
 st.bottom.text("at the bottom")
 

@@ -26,7 +26,7 @@ st.warning("Warning")
 st.error("Error")
 st.exception(ValueError("an exception that is shown"))
 st.write("Written:", 1, {"a": [1, 2]}, samples.TABLE.head(1)[["name", "flow"]])
-st.write_stream(word + " " for word in "a stream of words".split())
+st.write_stream(word + " " for word in ("a", "stream", "of", "words"))
 with st.echo():
     st.json({"a": [1, 2, {"b": None}], "c": "text"})
 st.help(time.sleep)

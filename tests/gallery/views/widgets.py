@@ -29,7 +29,7 @@ with middle:
 with right:
     st.date_input("Date", date(2026, 1, 2))
     st.time_input("Time", time(12, 30))
-    st.datetime_input("Both", datetime(2026, 1, 2, 12, 30))
+    st.datetime_input("Both", datetime(2026, 1, 2, 12, 30))  # noqa: DTZ001
     st.file_uploader("Upload", key="upload")
     with st.form("form"):
         st.text_input("In the form")
