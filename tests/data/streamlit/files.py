@@ -10,6 +10,8 @@ from tempfile import gettempdir
 import streamlit as st
 from PIL import Image
 
+DRAWING = '<svg xmlns="http://www.w3.org/2000/svg" width="7" height="5"><script>window.drawn = true</script></svg>'
+
 
 def picture(seed: str, size: int = 16) -> bytes:
     """A PNG that differs by its seed."""
@@ -45,6 +47,7 @@ st.video(
 )
 st.download_button("Table", f"name\n{who}\n", file_name=f"{who} zählung.csv", mime="text/csv")
 st.download_button("Page", f"<script>document.title='{who}'</script>", file_name="page.html", mime="text/html")
+st.download_button("Drawing", DRAWING, file_name="drawing.svg", mime="image/svg+xml")
 st.download_button("Later", f"made for {who}".encode, file_name="later.txt")
 
 
@@ -66,9 +69,11 @@ note = Path(gettempdir(), "gateway-test-note.txt")
 note.write_text("a note in a frame")
 st.iframe(note)
 
+st.caption(f"made for {who}")
+
 # What a visitor enters comes back in texts of every kind.
 echo = st.text_input("Echo")
-st.markdown(f"![picture]({echo})")
+st.markdown(f"![picture]({echo})" if echo else "no echo")
 st.text(echo)
 st.json({"echo": echo})
 st.link_button("Link", echo or "https://tools.example")
