@@ -13,7 +13,7 @@ PORT ?= 8501
 CODE := gateway tests benchmarks examples deploy streamlit_app.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format bench bench-fair image-test lock clean system-packages
+.PHONY: help serve test check format bench bench-fair bench-first-load image-test lock clean system-packages
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-22s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ bench: $(VENV)/.dev ## Measure the gateway beside bare Streamlit, in one run
 
 bench-fair: $(VENV)/.dev ## Measure what many visitors leave to others, bare and behind the gateway (minutes)
 	@$(BIN)/python -m benchmarks.fair_share $(ARGS)
+
+bench-first-load: $(VENV)/.dev ## Measure a new visitor's first load in Chromium, bare and behind the gateway (minutes)
+	@$(BIN)/python -m benchmarks.first_load $(ARGS)
 
 image-test: $(VENV)/.dev ## Build the container image and run it hardened (needs root and Debian packages; minutes)
 	@deploy/image-test.sh
