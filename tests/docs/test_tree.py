@@ -20,7 +20,8 @@ FORBIDDEN = {
 LARGEST = 1024 * 1024  # bytes: more belongs into a release, not into every clone
 
 # Lines of a module. The vocabulary is one page on purpose: everybody reads all of it, first.
-LONGEST, LONGEST_OF = 400, {"gateway/model.py": 500}
+# The vocabulary, and the table of what each reason is told: both grow by a row, and are read as one.
+LONGEST, LONGEST_OF = 400, {"gateway/model.py": 560, "gateway/reasons.py": 460}
 
 
 def faults(text: str) -> list[str]:
