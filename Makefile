@@ -13,7 +13,7 @@ PORT ?= 8501
 CODE := gateway tests benchmarks examples deploy streamlit_app.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format bench bench-fair bench-first-load image-test lock clean system-packages
+.PHONY: help serve test check format bench bench-fair bench-first-load grade image-test lock clean system-packages
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-22s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ bench-fair: $(VENV)/.dev ## Measure what many visitors leave to others, bare and
 bench-first-load: $(VENV)/.dev ## Measure a new visitor's first load in Chromium, bare and behind the gateway (minutes)
 	@$(BIN)/python -m benchmarks.first_load $(ARGS)
 
+grade: $(VENV)/.grade ## Have the headers graded by outside judges: MDN's HTTP Observatory, csp_evaluator (needs npm)
+	@$(BIN)/python -m tests.grade $(VENV)/grade
+
 image-test: $(VENV)/.dev ## Build the container image and run it hardened (needs root and Debian packages; minutes)
 	@deploy/image-test.sh
 
@@ -73,4 +76,11 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt requirements/beside.txt
 	@echo "installing the test and check tools into $(VENV) (once)"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@$(PIP) install --require-hashes --upgrade --target $(VENV)/beside -r requirements/beside.txt
+	@touch $@
+
+# The judges' own install scripts are not run: one of them fetches a list.
+$(VENV)/.grade: $(VENV)/.dev tests/grade/package.json tests/grade/package-lock.json
+	@command -v npm >/dev/null || tests/system-packages.sh nodejs npm
+	@mkdir -p $(VENV)/grade && cp tests/grade/package.json tests/grade/package-lock.json $(VENV)/grade/
+	@cd $(VENV)/grade && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
