@@ -26,6 +26,7 @@ class Surfaces:
         self.pages = pages
         self.elsewhere = elsewhere
         self._files = frozenset(_frontend_files())
+        self._targets = {route.path: target_of(route) for route in ROUTES}
         self._exact = {route.path: route for route in ROUTES if "{" not in route.path}
         self._patterns = [_compiled(route) for route in ROUTES if "{" in route.path]
 
@@ -37,7 +38,7 @@ class Surfaces:
         route = self._exact.get(path) or self._matched(path)
         if route is None:
             return _STATIC if path in self._files else None
-        return target_of(route) if is_open(route, policy) else _PROBE
+        return self._targets[route.path] if is_open(route, policy) else _PROBE
 
     def _matched(self, path: str) -> Route | None:
         for prefix, pattern, route in self._patterns:

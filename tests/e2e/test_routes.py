@@ -5,6 +5,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as ws_connect
 
 from tests.e2e.conftest import COLLEAGUE, GATEWAY, POLICY, STAFF, gateway_served, wait_for, write_policies
 from tests.support.processes import PYTHON, clean_environment, free_port, running
@@ -57,6 +59,45 @@ def test_a_socket_where_none_is_served_is_not_found(served, path):
         "Origin": served.url,
     }
     assert served.get(path, headers=headers).status_code == 404
+
+
+OWNER = """
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from gateway import Gateway
+
+async def read(request): return PlainTextResponse("read")
+async def write(request): return PlainTextResponse("written")
+async def talk(socket):
+    await socket.accept()
+    await socket.send_text("hello")
+    await socket.close()
+
+app = Gateway("tool.py", routes=[
+    Route("/api/notes", read, methods=["GET"]),
+    Route("/api/notes", write, methods=["POST"]),
+    WebSocketRoute("/api/talk", talk),
+])
+"""
+
+
+def test_routes_of_the_owner(tmp_path):
+    """Each method of a path finds its own route, and a socket only what was made for one."""
+    tool(tmp_path, "import streamlit as st", {"web.py": OWNER})
+    policies, port, state = write_policies(tmp_path / "policies"), free_port(), tmp_path / "state"
+    env = {"GATEWAY_POLICIES": str(policies), "GATEWAY_STATE_DIR": str(state)}
+    command = [*GATEWAY, "serve", "web:app", "--port", str(port)]
+    with running(command, ready_line="serving ", env=env, cwd=tmp_path), httpx.Client(trust_env=False) as client:
+        url = f"http://127.0.0.1:{port}/api"
+        assert client.get(f"{url}/notes").text == "read"
+        assert client.post(f"{url}/notes").text == "written"
+        assert client.delete(f"{url}/notes").status_code == 405
+        assert client.get(f"{url}/talk").status_code == 404
+        with ws_connect(f"ws://127.0.0.1:{port}/api/talk", origin=f"http://127.0.0.1:{port}", proxy=None) as socket:
+            assert socket.recv() == "hello"
+        with pytest.raises(InvalidStatus) as refused:
+            ws_connect(f"ws://127.0.0.1:{port}/api/notes", origin=f"http://127.0.0.1:{port}", proxy=None)
+        assert refused.value.response.status_code == 404
 
 
 # --- routes with a rule of their own --------------------------------------------------------------------------

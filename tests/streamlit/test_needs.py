@@ -259,6 +259,7 @@ MET = [
     ("one that is not", Ask("add", "maps"), policy("charts"), False),
     ("eval by the last resort", Ask("add", "charts"), policy("inline"), True),
     ("a host that is named", Ask("external.images", A), policy(external={"images": (A,)}), True),
+    ("another host", Ask("external.images", "https://b.example"), policy(external={"images": (A,)}), False),
     ("a host for something else", Ask("external.media", A), policy(external={"images": (A,)}), False),
     ("any host for media", Ask("external.media", A), policy("external-media"), True),
     ("any host, but not for frames", Ask("external.frames", A), policy("external-media"), False),
