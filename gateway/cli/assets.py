@@ -1,7 +1,8 @@
 """`gateway assets`: Streamlit's front end, compressed ahead of the first start."""
 
 import os
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -43,29 +44,31 @@ def build(
     """
     if in_background:
         _step_back()
-    from streamlit import file_util
-
     from gateway.streamlit.assets_cache import build_pack
-    from gateway.streamlit.assets_files import asset_files
+    from gateway.streamlit.assets_files import asset_files, installed_root
 
     target = directory or Settings.load(os.environ).state_dir / "cache"
-    columns = (TextColumn("compressing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    progress = None if in_background else Progress(*columns, console=errors, transient=True)
-    with progress or nullcontext():
-        task = progress.add_task("compressing") if progress else None
-
-        def on_progress(done: int, total: int) -> None:
-            if progress and task is not None:
-                progress.update(task, completed=done, total=total)
-
-        try:
-            files = asset_files(Path(file_util.get_static_dir()))
-            workers = 1 if in_background else len(os.sched_getaffinity(0))
+    workers = 1 if in_background else len(os.sched_getaffinity(0))
+    try:
+        with _progress(shown=not in_background) as on_progress:
+            files = asset_files(installed_root())
             pack = build_pack(files, target, workers=workers, on_progress=on_progress, quick=quick)
-        except OSError as error:
-            cause = (error.strerror or "unknown error").lower()
-            fail(StartupError(f"{target}: the pack cannot be written: {cause}", "name a directory that you can write"))
+    except OSError as error:
+        cause = (error.strerror or "unknown error").lower()
+        fail(StartupError(f"{target}: the pack cannot be written: {cause}", "name a directory that you can write"))
     console.print(f"{pack}: {pack.stat().st_size / 1e6:.1f} MB", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(*, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr, told of the bytes that are done and of all."""
+    if not shown:
+        yield lambda _done, _total: None
+        return
+    columns = (TextColumn("compressing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("compressing", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _step_back() -> None:

@@ -9,14 +9,12 @@ out both.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
-from streamlit import file_util
 
 from gateway.middleware.exchange import exchange_of
-from gateway.streamlit.assets_files import CODINGS, AssetFile, asset_files
+from gateway.streamlit.assets_files import CODINGS, AssetFile, asset_files, installed_root
 from gateway.streamlit.assets_store import AssetStore, Form
 from gateway.streamlit.assets_upkeep import AssetUpkeep, Places
 from gateway.streamlit.hints import first_load
@@ -65,7 +63,7 @@ class Assets:
 
 def installed(places: Places) -> Assets:
     """The front end of the installed Streamlit."""
-    root = Path(file_util.get_static_dir())
+    root = installed_root()
     return Assets(asset_files(root), places, first_load((root / "index.html").read_text("utf-8")))
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import brotli
 import zstandard
+from streamlit import file_util
 
 # In our order of preference, which is by size: over the whole front end 5.7, 6.0 and 6.9 MB of 23.
 CODINGS: Final = ("br", "zstd", "gzip")
@@ -58,6 +59,11 @@ class AssetFile:
     def compressible(self) -> bool:
         """Whether there are compressed forms of it. A font or a picture is compressed already."""
         return _TYPES.get(self.file.suffix, _UNKNOWN)[1]
+
+
+def installed_root() -> Path:
+    """The directory of the installed Streamlit's front end."""
+    return Path(file_util.get_static_dir())
 
 
 def asset_files(root: Path) -> Mapping[str, AssetFile]:
