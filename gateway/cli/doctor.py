@@ -98,11 +98,9 @@ def _streamlit(tool: Path | None, seen: dict[str, str]) -> Iterator[Finding]:
 
 
 def _with_internals(tool: Path | None, seen: dict[str, str]) -> Iterator[Finding]:
-    import streamlit
+    from gateway.streamlit.installation import check_installed, check_script, installed_version
 
-    from gateway.streamlit.installation import check_installed, check_script
-
-    seen["streamlit"] = streamlit.__version__
+    seen["streamlit"] = installed_version()
     yield from check_installed(tool if tool is not None and tool.is_file() else None)
     if tool is None:
         return

@@ -24,6 +24,11 @@ from gateway.streamlit.versions import check_version
 _MIB: Final = 1024 * 1024
 
 
+def installed_version() -> str:
+    """The version of the installed Streamlit, as it says itself."""
+    return st.__version__
+
+
 def check_installed(script: Path | None) -> Iterator[Finding]:
     """Everything that the installed Streamlit has or lacks. `script` makes the application whose routes are walked."""
     for check in (_version, _options, _document, _messages):
