@@ -1,0 +1,107 @@
+"""HTML that a script embeds, in Chromium: it runs, it is kept apart from the page, and it is as high as its content."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.gallery import APP, POLICY, gallery_browser, visit
+from tests.e2e.conftest import gateway_served
+
+
+@pytest.fixture(scope="module", params=["strict", "max"])
+def gateway(request, tmp_path_factory):
+    policy = POLICY.format(content_security=f'profile = "{request.param}"')
+    env = {"GATEWAY_SERVER__BASE_PATH": "/tools"} if request.param == "max" else None
+    with gateway_served(tmp_path_factory.mktemp("frames"), policy=policy, script=APP, env=env) as served:
+        served.url += "/tools" if env else ""
+        yield served
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with gallery_browser(chromium) as context:
+        yield context
+
+
+@pytest.fixture
+def embedded(browser, gateway):
+    with visit(browser, gateway.url, "embedded") as found:
+        yield found
+
+
+def test_script_in_embedded_html_runs_in_an_origin_of_its_own(embedded):
+    """Script in embedded HTML runs under `strict`; its origin is nobody's, so it reaches neither page nor cookies."""
+    inside = embedded.page.frame_locator("iframe").nth(0)
+    expect(inside.get_by_text("script ran, origin null, kept apart")).to_be_visible(timeout=15_000)
+    expect(embedded.page.frame_locator("iframe").nth(2).get_by_text("by script")).to_be_visible()
+    assert embedded.violations == set()
+
+
+def test_embedded_html_has_no_network(embedded):
+    """What embedded HTML asks for over the network is blocked by its own policy."""
+    expect(embedded.page.frame_locator("iframe").nth(3).get_by_text("no network")).to_be_visible(timeout=15_000)
+    embedded.wait(lambda: embedded.in_frames != set())
+    assert {directive for directive, _ in embedded.in_frames} == {"connect-src"}
+    assert embedded.elsewhere == set()
+
+
+def heights(found) -> list[float]:
+    return [found.page.locator("iframe").nth(n).bounding_box()["height"] for n in range(4)]
+
+
+def test_a_frame_is_as_high_as_its_content(embedded):
+    """`height = "content"` works as it does in the page: tall HTML is shown whole, short HTML takes little room, and a
+    fixed height stays.
+    """
+    embedded.wait(lambda: heights(embedded)[0] > 700 and heights(embedded)[1] < 100)
+    tall, short, fixed, _ = heights(embedded)
+    assert 760 < tall < 900  # 700 pixels, a heading and a paragraph
+    assert 20 < short < 80  # one paragraph with its margins
+    assert fixed == 120
+    inner = embedded.page.locator("iframe").nth(0).element_handle().content_frame()
+    assert inner.evaluate("document.documentElement.scrollHeight <= innerHeight")  # nothing to scroll
+
+
+def test_a_frame_follows_its_content(embedded):
+    """A frame grows and shrinks with what its own script does."""
+    embedded.wait(lambda: heights(embedded)[1] < 100)
+    inner = embedded.page.locator("iframe").nth(1).element_handle().content_frame()
+    inner.evaluate("document.body.insertAdjacentHTML('beforeend', '<div id=more style=\"height: 333px\"></div>')")
+    embedded.wait(lambda: heights(embedded)[1] > 333)
+    assert 333 < heights(embedded)[1] < 460
+    inner.evaluate("document.getElementById('more').remove()")
+    embedded.wait(lambda: heights(embedded)[1] < 100)
+    assert heights(embedded)[1] < 100
+
+
+def test_only_a_frame_that_may_be_measured_is_resized(embedded):
+    """A frame of fixed height cannot make itself larger by sending the same message, nor can the page's own script."""
+    before = heights(embedded)[2]
+    message = "{type: 'gateway:frame-size', width: 900, height: 900}"
+    inner = embedded.page.locator("iframe").nth(2).element_handle().content_frame()
+    inner.evaluate(f"parent.postMessage({message}, '*')")
+    embedded.page.evaluate(f"postMessage({message}, '*')")
+    embedded.page.wait_for_timeout(300)
+    assert heights(embedded)[2] == before == 120
+
+
+def test_a_rerun_does_not_load_a_frame_again(embedded):
+    """The same HTML, sent again by a rerun, keeps its address: the frame stays as it is, and nothing is asked for."""
+    embedded.wait(lambda: heights(embedded)[0] > 700)
+    loaded = []
+    embedded.page.on("request", lambda request: loaded.append(request.url) if "/frame/" in request.url else None)
+    inner = embedded.page.locator("iframe").nth(0).element_handle().content_frame()
+    inner.evaluate("window.mark = 1")
+    embedded.page.get_by_role("button", name="Again").click()
+    expect(embedded.page.get_by_text("ran again")).to_be_visible(timeout=15_000)
+    embedded.page.wait_for_timeout(300)
+    assert inner.evaluate("window.mark") == 1
+    assert loaded == []
+
+
+def test_a_frame_opened_by_itself_is_still_sandboxed(embedded, browser):
+    """Somebody who opens the address of a frame in a tab of its own runs its script in nobody's origin there too."""
+    address = embedded.page.locator("iframe").nth(0).evaluate("frame => frame.src")
+    page = browser.new_page()
+    page.goto(address)
+    expect(page.get_by_text("script ran, origin null")).to_be_visible()
+    page.close()
