@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -13,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.e2e.conftest import COLLEAGUE, GATEWAY, POLICY, STAFF, gateway_served, wait_for
 from tests.support.processes import clean_environment
 from tests.support.streamlit_client import StreamlitClient, Visitor, connect_async, visit
+from tests.support.streamlit_protocol import rerun
 
 
 def release(gateway, text: str, revision: str = "0002") -> float:
@@ -217,3 +219,29 @@ def status_of(visitor) -> int:
     with pytest.raises(InvalidStatus) as refused:
         StreamlitClient(visitor)
     return refused.value.response.status_code
+
+
+def test_a_reader_that_does_not_read_is_closed(tmp_path):
+    """Whoever asks for page after page and reads none is closed with 4408, and memory stays bounded meanwhile."""
+    script = tmp_path / "big.py"
+    script.write_text("import streamlit as st\nfor n in range(60):\n    st.text(f'{n}' + 'x' * 1_000_000)\n")
+    with gateway_served(tmp_path, script=script) as gateway, gateway.connect() as client:
+        client.rerun()
+        before = resident(gateway.process.pid)
+        peak = 0
+        for _ in range(200):  # nothing is received from here on
+            client.send(rerun(page_script_hash=client.page.page_script_hash))
+        deadline = time.monotonic() + 30
+        while not (ended := closings(gateway)):
+            peak = max(peak, resident(gateway.process.pid) - before)
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert ended[0]["status_detail"] == "reader-too-slow"
+        assert ended[0]["unmapped"]["gateway"]["close_code"] == 4408
+        assert peak < 100e6, f"{peak / 1e6:.0f} MB"
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that the process holds."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024

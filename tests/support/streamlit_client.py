@@ -187,6 +187,11 @@ class StreamlitClient:
         """Set widgets by their labels (True clicks a button) and return the page after the run."""
         return self.rerun(widget_states=self.page.set(values))
 
+    def send_change(self, values: Mapping[str, object]) -> None:
+        """Set widgets as `change` does, and wait for nothing."""
+        states = self.page.set(values)
+        self.send(rerun(page_script_hash=self.page.page_script_hash or "", widget_states=states))
+
     def upload(self, label: str, name: str, content: bytes, media_type: str = "text/csv") -> Page:
         """Give a file to the uploader with this label, as a browser does: address, PUT, rerun.
 
