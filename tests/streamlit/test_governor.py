@@ -17,7 +17,7 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 
 from gateway.model import ScriptLimits
-from gateway.streamlit.governor import BEGIN, FORWARDS, LENT, LONG, POLL, Governor, Seat, at_once
+from gateway.streamlit.governor import BEGIN, CALM, FORWARDS, LENT, LONG, POLL, Governor, Seat, at_once
 from gateway.streamlit.machine import Machine
 from tests.policy.sources import SMALL, parse, problems
 
@@ -29,17 +29,16 @@ class Cancelled:
 
 @dataclass
 class World:
-    """A clock that moves when it is told, a processor that is as busy as it is told, and threads of sessions."""
+    """A clock that moves when it is told, scripts that compute or do not, and threads of sessions."""
 
     now: float = 0.0
-    busy: float = 1.0
-    spent: float = 0.0
+    computes: bool = True
     sessions: "list[Session]" = field(default_factory=list)
     _timers: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
 
     def __post_init__(self) -> None:
-        machine = Machine(lambda: self.now, lambda: self.spent, lambda: sum(each.alive for each in self.sessions))
+        machine = Machine(lambda: self.now, lambda: self.computes, lambda: sum(each.alive for each in self.sessions))
         self.governor = Governor(machine=machine, later=self.later)
 
     def later(self, seconds: float, call: Callable[[], None]) -> Cancelled:
@@ -50,13 +49,9 @@ class World:
         end = self.now + seconds
         while self._timers and self._timers[0][0] <= end:
             at, _, call = heapq.heappop(self._timers)
-            self._to(at)
+            self.now = at
             call()
-        self._to(end)
-
-    def _to(self, at: float) -> None:
-        self.spent += (at - self.now) * self.busy
-        self.now = at
+        self.now = end
 
     @property
     def quiet(self) -> bool:
@@ -170,10 +165,10 @@ def test_the_time_of_waiting_is_known() -> None:
 
 
 def test_the_limit_comes_from_the_policy() -> None:
-    """The number is read from `limits.scripts.at_once`; without it, it follows the processors and is two at least."""
+    """The number is read from `limits.scripts.at_once`; without it, it follows the processors, from two to four."""
     written = parse(SMALL + "[limits]\nscripts = { at_once = 7 }\n").limits.scripts
     assert at_once(written) == 7
-    assert at_once(parse(SMALL).limits.scripts) >= 2
+    assert 2 <= at_once(parse(SMALL).limits.scripts) <= 4
 
 
 UNREADABLE = ["0", "1001", '"4"', "true", "2.0"]
@@ -381,26 +376,39 @@ def test_nobody_polls_when_nobody_waits() -> None:
 
 
 def test_runs_that_wait_for_something_lend_their_slots() -> None:
-    """A database answers slowly and the processor idles: others run beside, up to a bound."""
-    world = World(busy=0.1)
+    """A database answers slowly and nobody computes: others run beside, up to a bound."""
+    world = World(computes=False)
     sessions = crowd(world, "abcdefghijklmnop", 2)
-    world.pass_time(POLL)
+    world.pass_time(CALM * POLL)
     assert running(sessions) == "abc"
     world.pass_time(60.0)
     assert len(running(sessions)) == 2 + 2 * LENT
 
 
 def test_runs_that_compute_lend_nothing() -> None:
-    """A busy processor is shared by as many as the limit says."""
-    world = World(busy=1.0)
+    """The interpreter is shared by as many as the limit says."""
+    world = World(computes=True)
     sessions = crowd(world, "abcdef", 2)
     world.pass_time(LONG - 1)
     assert running(sessions) == "ab"
 
 
+def test_what_was_lent_is_not_lent_again_when_runs_compute() -> None:
+    """They waited for a database, and now they compute: the next ones wait."""
+    world = World(computes=False)
+    sessions = crowd(world, "abcdef", 2)
+    world.pass_time(CALM * POLL)
+    world.computes = True
+    world.pass_time(2 * POLL)
+    sessions[0].end()
+    assert running(sessions) == "bc"
+    sessions[1].end()
+    assert running(sessions) == "cd"
+
+
 def test_a_long_run_lets_others_pass() -> None:
     """Somebody computes for minutes: the others have slots all the same."""
-    world = World(busy=1.0)
+    world = World(computes=True)
     sessions = crowd(world, "abcd", 2)
     sessions[0].begin()
     sessions[1].begin()
@@ -410,12 +418,12 @@ def test_a_long_run_lets_others_pass() -> None:
 
 def test_what_is_lent_is_not_for_who_has_a_share() -> None:
     """Who fills every slot with dashboards that never end gets no more, and locks nobody out."""
-    world = World(busy=0.1)
+    world = World(computes=False)
     dashboards = crowd(world, "aaaaaaaa", 2)
     world.pass_time(120.0)
     assert running(dashboards) == "aa"
     (other,) = crowd(world, "b", 2)
-    world.pass_time(2 * POLL)
+    world.pass_time((CALM + 1) * POLL)
     assert running([other]) == "b"
 
 
