@@ -30,6 +30,7 @@ from gateway.streamlit.page_gate import install
 from gateway.streamlit.pages import Pages, discover
 from gateway.streamlit.script_errors import recorded
 from gateway.streamlit.surfaces import Elsewhere, Surfaces
+from gateway.streamlit.uploads import UploadGuard
 from gateway.streamlit.versions import announce, check_version
 
 _PROTOCOLS: tuple[Literal["http", "websocket"], ...] = ("http", "websocket")
@@ -112,7 +113,9 @@ class Tool:
         self._document = Document()
         self._assets = installed(packs)
         handover = HandOver(self._streamlit, ownership=self.ownership, recorder=recorder)
-        self._handed_over: ASGIApp = HostConfig(Media(handover, ownership=self.ownership, refusals=refusals))
+        media = Media(handover, ownership=self.ownership, refusals=refusals)
+        files = UploadGuard(media, ownership=self.ownership, refusals=refusals)
+        self._handed_over: ASGIApp = HostConfig(files)
 
     def _discover(self, policy: Policy) -> Pages:
         try:

@@ -73,8 +73,9 @@ def reason(tool, answer):
 
 
 def told(answer):
-    """What the visitor reads, but for the reference."""
-    return answer.status_code, answer.text.replace(answer.headers["x-request-id"], "")
+    """What the visitor reads, but for the reference and the time."""
+    text = answer.text.replace(answer.headers["x-request-id"], "")
+    return answer.status_code, re.sub(r"\d\d:\d\d(:\d\d)?", "", text)
 
 
 # --- uploads --------------------------------------------------------------------------------------------------
