@@ -10,11 +10,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from streamlit.source_util import page_icon_and_name
 from streamlit.url_util import is_url
 
+from gateway.streamlit.names import Names
 from gateway.streamlit.sources import Source, read_tool
+
+# Decorators that leave a function its name.
+_TRANSPARENT: Final = frozenset({"streamlit.fragment", "streamlit.cache_data", "streamlit.cache_resource"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +88,25 @@ class _Declarations:
 
     def __init__(self, source: Source) -> None:
         nodes = list(ast.walk(source.tree))
+        self._meanings = Names(source.tree)
         calls = [node for node in nodes if isinstance(node, ast.Call)]
-        self.navigations = [call for call in calls if _called(call) == "navigation"]
-        self.pages = [call for call in calls if _called(call) == "Page"]
+        self.navigations = [call for call in calls if self._calls(call, "navigation")]
+        self.pages = [call for call in calls if self._calls(call, "Page")]
         bound = {name for name, _ in _bindings(nodes)}
         # What a decorator makes of a function may have another name, and so may what is bound to its name later.
-        plain = (node for node in nodes if isinstance(node, ast.FunctionDef) and not node.decorator_list)
-        self.functions = {node.name for node in plain} - bound
+        functions = (node for node in nodes if isinstance(node, ast.FunctionDef))
+        self.functions = {node.name for node in functions if self._keeps_name(node)} - bound
         self.names = _assigned(nodes)
+
+    def _calls(self, call: ast.Call, name: str) -> bool:
+        """Whether that is a call of Streamlit's; what is called something unknown of that name may be."""
+        meanings = self._meanings.of(call.func)
+        last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", None)
+        return f"streamlit.{name}" in meanings or (not meanings and last == name)
+
+    def _keeps_name(self, function: ast.FunctionDef) -> bool:
+        decorators = (node.func if isinstance(node, ast.Call) else node for node in function.decorator_list)
+        return all(self._meanings.of(node) & _TRANSPARENT for node in decorators)
 
     def navigation(self, call: ast.Call) -> list[Entry] | None:
         """The entries of one `st.navigation(...)` with its default; None when it takes running the script to know."""
@@ -107,7 +123,7 @@ class _Declarations:
             case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Dict(values=parts):
                 found = [self._entries(part) for part in parts]
                 return None if None in found else [entry for entries in found for entry in entries or ()]
-            case ast.Call() if _called(node) == "Page":
+            case ast.Call() if self._calls(node, "Page"):
                 entry = self.page(node)
                 return None if entry is None or entry.default is None else [entry]
             case ast.Name(id=name) if name in self.names:
@@ -176,13 +192,6 @@ def _bindings(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, ast.expr | None]]
 def _stored(target: ast.expr) -> Iterator[str]:
     """The names in a target; one whose item or attribute is set counts, too."""
     return (node.id for node in ast.walk(target) if isinstance(node, ast.Name))
-
-
-def _called(call: ast.Call) -> str | None:
-    """The last part of what is called: `Page` for `st.Page` and for `Page`."""
-    if isinstance(call.func, ast.Attribute):
-        return call.func.attr
-    return call.func.id if isinstance(call.func, ast.Name) else None
 
 
 def _keywords(call: ast.Call) -> Mapping[str, ast.expr]:

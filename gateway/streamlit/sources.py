@@ -5,8 +5,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import gateway
+
 MODULES = 1000  # read at most; a tool with more is read in part
 SIZE = 2 * 1024 * 1024  # bytes; a larger file is data
+
+_OURS = Path(gateway.__file__).absolute().parent  # no part of a tool, though it may lie beside one
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ def read_tool(script: Path, others: Iterable[Path] = ()) -> tuple[Source, ...]:
     waiting = [*others, *_neighbours(found[script], root)]
     while waiting and len(found) < MODULES:
         path = waiting.pop(0)
-        if path in found or (source := _read(path)) is None:
+        if path in found or path.absolute().is_relative_to(_OURS) or (source := _read(path)) is None:
             continue
         found[path] = source
         waiting.extend(_neighbours(source, root))

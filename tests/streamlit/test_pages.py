@@ -1,6 +1,7 @@
 """Which pages a script has: read without running it, learned from the wire, named by the policy."""
 
 import os
+from pathlib import Path
 
 import pytest
 from streamlit.proto.Navigation_pb2 import Navigation
@@ -92,6 +93,20 @@ SCRIPTS = [
         False,
     ),
     (
+        "by other names",
+        "import streamlit as s\nfrom streamlit import navigation as n\ndef a(): ...\ndef b(): ...\nn([a, s.Page(b)])",
+        {"/", "/b"},
+        True,
+    ),
+    ("navigation of something else", "import streamlit as st, ship\nship.navigation(chart)", {"/"}, True),
+    ("navigation of something unknown", "def show(st): st.navigation(pages())", {"/"}, False),
+    (
+        "Streamlit's own decorators keep the name",
+        "import streamlit as st\n@st.fragment\ndef a(): ...\n@st.cache_data(ttl=1)\ndef b(): 1\nst.navigation((a, b))",
+        {"/", "/b"},
+        True,
+    ),
+    (
         "so may a decorated one",
         "import streamlit as st\n@guarded\ndef a(): ...\nst.navigation([st.Page(a)]).run()",
         {"/"},
@@ -145,6 +160,14 @@ def test_navigation_in_a_module_of_the_tool(tmp_path):
     (tmp_path / "menus" / "staff.py").write_text(f"{FUNCTIONS}def show(): st.navigation([a, b]).run()")
     pages = discover(script_of(tmp_path, "from menus import show\nshow()"))
     assert (pages.known, pages.complete) == ({"/", "/b"}, True)
+
+
+@pytest.mark.parametrize("path", [ROOT / "streamlit_app.py", Path("streamlit_app.py")], ids=["absolute", "relative"])
+def test_the_gateway_is_no_part_of_a_tool_beside_it(path, monkeypatch):
+    """The bundled tool lies beside the package and imports it; its pages are its own two."""
+    monkeypatch.chdir(ROOT)
+    pages = discover(path)
+    assert (pages.known, pages.complete) == ({"/", "/exchange"}, True)
 
 
 def test_a_module_that_is_broken_is_left_out(tmp_path):
