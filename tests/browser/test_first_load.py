@@ -11,6 +11,22 @@ from tests.e2e.conftest import gateway_served
 HELLO = "import streamlit as st\n\nst.title('Hello')\nst.write('The script has run.')\n"
 # Chromium complains of a preload that is not used within some seconds of the load event.
 COMPLAINT = 7_000  # milliseconds
+REMEMBER_FETCHES = """
+const original = fetch;
+window.fetched = [];
+window.fetch = (...call) => { fetched.push(new URL(call[0].url || call[0], location).href); return original(...call); };
+"""
+# The files of the @font-face rules whose faces the browser has loaded.
+LOADED_FONTS = """
+[...document.styleSheets].flatMap(sheet => [...sheet.cssRules].filter(
+  rule => rule instanceof CSSFontFaceRule
+).map(rule => ({
+  family: rule.style.fontFamily.replaceAll('"', ''), style: rule.style.fontStyle || 'normal',
+  url: new URL(rule.style.src.match(/url\\("?([^")]+)/)[1], sheet.href).href,
+}))).filter(face => [...document.fonts].some(font =>
+  font.status === 'loaded' && font.style === face.style && font.family.replaceAll('"', '') === face.family
+)).map(face => face.url)
+"""
 
 
 @pytest.fixture(scope="module", params=["", "/tools/demo"], ids=["at the root", "below a base path"])
@@ -67,6 +83,19 @@ def test_a_deep_link_loads_as_well(hello, watched):
     missing = [url for url, status in answers if status >= 400]
     assert [url for url in missing if "/other/_stcore/" not in url] == []
     assert [problem for problem in watched.problems if "404" not in problem] == []
+
+
+def test_each_hint_is_used(hello, watched):
+    """What the head asks for ahead, the page then fetches or shows text in. Chromium itself does not always complain."""
+    page = watched.page
+    page.add_init_script(REMEMBER_FETCHES)
+    page.goto(f"{hello.url}/")
+    expect(page.get_by_text("The script has run.")).to_be_visible(timeout=60_000)
+    page.wait_for_timeout(1000)
+    hinted = page.evaluate("[...document.querySelectorAll('link[rel=preload]')].map(link => link.href)")
+    used = page.evaluate("fetched") + page.evaluate(LOADED_FONTS)
+    assert len(hinted) >= 3
+    assert [url for url in hinted if url not in used] == []
 
 
 def static_paths(gateway):

@@ -113,6 +113,8 @@ def test_head_is_get_without_its_body(served):
             k: v for k, v in get.headers.items() if k not in varying
         }
         assert head.headers["content-length"] == str(len(body))
+        _, outcome = served.exchange(head.headers["x-request-id"])
+        assert outcome["http_response"].get("body_length", 0) == 0
 
 
 def test_a_part_is_a_part_of_the_file(served):
