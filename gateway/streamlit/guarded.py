@@ -136,9 +136,9 @@ class GuardedSocket:
         self._touch(read)
         if read.kind == RERUN:
             await self._rerun(read.message)
-        elif read.kind != "stop_script" or not self.seat.cancel_waiting():
-            self._to_app.put_nowait(message)
-        else:
+            return
+        self._to_app.put_nowait(message)
+        if read.kind == "stop_script" and self.seat.cancel_waiting() and not self._running:
             await self._tell(notice.idle())
 
     async def _rerun(self, message: BackMsg) -> None:
@@ -159,7 +159,7 @@ class GuardedSocket:
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Take nothing more from the browser until `ready`, or the end. Rare, so it looks instead of being told."""
         patience = 0.0  # the first look is after one turn of the loop, in which Streamlit takes all that it is given
-        while not (ready() or self._closed):  # noqa: ASYNC110  what it waits for has many places
+        while not (ready() or self._closed):
             await asyncio.sleep(patience)
             patience = 0.02
 
@@ -274,16 +274,29 @@ class GuardedSocket:
         self.due = self._next_due()
         await self._show(self.view.rejudge())
 
+    @property
+    def restless(self) -> bool:
+        """Whether `tick` has something to do. Asked of every socket, five times a second."""
+        return self._stalled or self.activity.due or self._waits_untold
+
+    @property
+    def _stalled(self) -> bool:
+        return self._sending_since is not None and monotonic() - self._sending_since > SLOW
+
+    @property
+    def _waits_untold(self) -> bool:
+        waits = self.seat.waiting is not None and self.seat.waited > _PATIENCE
+        return waits and monotonic() - self._told_at > _TOLD_EVERY
+
     async def tick(self) -> None:
         """What has to happen while nothing happens."""
-        if self._sending_since is not None and monotonic() - self._sending_since > SLOW:
+        if self._stalled:
             await self.close(Reason.READER_TOO_SLOW)
-        elif self.activity.due:
+        if self.activity.due:
             self.activity.write()
-        ahead = self.seat.waiting
-        if ahead is not None and self.seat.waited > _PATIENCE and monotonic() - self._told_at > _TOLD_EVERY:
+        if self._waits_untold and not self._closed:
             self._told_at = monotonic()
-            await self._tell(notice.busy(), notice.waiting(ahead))
+            await self._tell(notice.busy(), notice.waiting(self.seat.waiting or 0))
 
     async def close(self, reason: Reason, code: int | None = None) -> None:
         """End the socket with that reason. What Streamlit still says is dropped."""

@@ -34,6 +34,9 @@ class Watched(Protocol):
 
     async def rejudge(self, policy: Policy) -> None: ...
 
+    @property
+    def restless(self) -> bool: ...
+
     async def tick(self) -> None: ...
 
 
@@ -68,7 +71,7 @@ class OpenSockets:
             stale = [each for each in self._open if each.policy is not policy or (each.due and each.due <= now)]
             for start in range(0, len(stale), _AT_ONCE):
                 await _together(each.rejudge(policy) for each in stale[start : start + _AT_ONCE])
-            await _together(each.tick() for each in tuple(self._open))
+            await _together(each.tick() for each in [each for each in self._open if each.restless])
 
 
 async def _together(steps: Iterator) -> None:  # type: ignore[type-arg]

@@ -210,3 +210,30 @@ def activity(gateway):
     closings = coded(events, "ws.close")
     last = closings[-1]["metadata"]["correlation_uid"] if closings else None
     return [event for event in events if event["metadata"].get("correlation_uid") == last]
+
+
+def test_pages_of_a_folder_are_judged_in_the_same_way(tmp_path):
+    """In a tool with a `pages/` folder the page is refused by name, by hash and by switch, and is not run."""
+    (tmp_path / "pages").mkdir()
+    script = tmp_path / "home.py"
+    script.write_text(
+        "import streamlit as st\nst.title('Home')\nif st.button('Go'):\n    st.switch_page('pages/vault.py')\n"
+    )
+    ran = tmp_path / "ran"
+    (tmp_path / "pages" / "vault.py").write_text(
+        f"import pathlib, streamlit as st\npathlib.Path({str(ran)!r}).touch()\nst.title('{SECRET.decode()}')\n"
+    )
+    with gateway_served(tmp_path, policy=VAULT_CLOSED, script=script) as gateway:
+        with gateway.connect(STAFF) as client:
+            assert "You do not have access" in client.rerun(page_name="vault").text
+            assert "Home" in client.rerun(page_name="home").text
+            assert "You do not have access" in client.rerun(page_script_hash=VAULT).text
+            client.rerun(page_script_hash=calc_hash("home"))
+            client.change({"Go": True})
+            listen(client, 1)
+            assert "You do not have access" in client.page.text
+            assert SECRET not in frames(client)
+        assert gateway.get("/vault").status_code == 403
+        assert not ran.exists()
+        with gateway.connect(COLLEAGUE) as client:
+            assert SECRET.decode() in client.rerun(page_name="vault").text
