@@ -46,12 +46,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def doctor() -> None:
     """Look for what is wrong before a visitor meets it.
 
-    `gateway doctor [TOOL]` examines the installation, `gateway doctor csp [TOOL]` what a tool needs of the
-    content-security profile.
+    `gateway doctor [TOOL]` is `gateway doctor installation [TOOL]`, with the same options.
     """
 
 
-@app.command(WithDefault.default, hidden=True)
+@app.command(WithDefault.default)
 def installation(
     tool: Annotated[Path | None, typer.Argument(help="A Streamlit script.", metavar="[TOOL]")] = None,
     policies: Policies = None,
