@@ -13,16 +13,15 @@ locks, no awaiting.
 - **The threads count, not the messages.** A socket that closes leaves its slot to the thread that still runs; a rerun
   that started nothing, or whose messages are stuck, does not keep one. While somebody waits, the holds are compared
   with the threads that are alive.
-- **Runs that leave the interpreter alone lend their slots.** A script that waits for a database, multiplies matrices
-  in numpy, or sleeps and draws for ever, costs the loop nothing: while nobody computes in Python, or when a run is
-  longer than `LONG`, others may run beside it, `LENT` times as many at the most. Without that, four dashboards would
-  close a tool.
+- **Runs that compute nothing lend their slots.** A script that waits for a database, or a dashboard that sleeps and
+  draws for ever, costs the loop nothing: others may run beside it, and also beside a run that is longer than `LONG`;
+  `LENT` times as many as there are slots at the most. Without that, four dashboards would close a tool.
 """
 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -45,7 +44,7 @@ BEGIN = 2.0  # within which a released rerun has its thread; Streamlit starts it
 END = 0.1  # after a run that may have another one behind it, in the same thread
 LONG = 15.0  # of a run, after which others may run beside it
 
-CALM = 3  # looks in a row at which nobody computed, before a slot is lent
+COMPUTES = 0.08  # share of a processor that a thread uses which computes; with ten of them, each has a tenth
 
 
 class Timer(Protocol):
@@ -201,9 +200,9 @@ class Governor:
         self._line: dict[str, deque[Seat]] = {}  # owners in the order of their turns
         self._holds: dict[_Hold, None] = {}
         self._held: Counter[str] = Counter()
-        self._lent = 0
-        self._calm = 0
         self._watching = False
+        self._seen: tuple[float, Mapping[int, float]] = (0.0, {})  # the threads at the last look, and when that was
+        self._lent = 0  # by threads that did not compute between the last two looks
         self._missed = 0  # slots without a thread, at the last look
 
     def seat(self, owner: str, limits: ScriptLimits, release: Callable[[BackMsg], None]) -> Seat:
@@ -302,7 +301,7 @@ class Governor:
         """Slots that are lent now, beyond those that there are."""
         now = self.clock()
         long = sum(hold.started and now - hold.since > LONG for hold in self._holds)
-        return min(self._lent + long, LENT * self._at_once)
+        return min(max(self._lent, long), LENT * self._at_once)
 
     def _drop(self, hold: _Hold) -> None:
         if hold not in self._holds:
@@ -325,22 +324,26 @@ class Governor:
             self._watching = True
             self.later(POLL, self._poll)
         else:
-            self._missed = self._lent = self._calm = 0
+            self._missed = self._lent = 0
+            self._seen = (0.0, {})
 
     def _poll(self) -> None:
-        missing = self._missing()
+        threads = self._machine.threads()
+        missing = max(0, sum(not self._begins(hold) for hold in self._holds) - len(threads))
         # Twice in a row: the end of a run may have been on its way.
         stale = self._stalest(min(missing, self._missed))
         self._missed = missing - len(stale)
+        self._lent = self._idle(threads)
+        self._watching = False
         for hold in stale:
             self._drop(hold)
-        self._lend()
-        self._watching = False
         self._dispatch()
 
-    def _missing(self) -> int:
-        """How many slots are in use without a thread."""
-        return max(0, sum(not self._begins(hold) for hold in self._holds) - self._machine.threads())
+    def _idle(self, threads: Mapping[int, float]) -> int:
+        """How many of the threads have computed nothing since the last look. A new one has not shown it yet."""
+        (at, before), self._seen = self._seen, (self.clock(), threads)
+        computed = COMPUTES * (self.clock() - at)
+        return sum(used - before[thread] < computed for thread, used in threads.items() if thread in before)
 
     def _begins(self, hold: _Hold) -> bool:
         return not hold.started and self.clock() - hold.since < BEGIN
@@ -349,15 +352,6 @@ class Governor:
         """The slots that most likely have no thread. A wrong guess does no harm: what counts is how many they are."""
         idle = (hold for hold in self._holds if not self._begins(hold))
         return sorted(idle, key=lambda hold: (hold.seat is not None, hold.started, hold.since))[:count]
-
-    def _lend(self) -> None:
-        if not self._line:
-            return
-        self._calm = 0 if self._machine.contended() else self._calm + 1
-        if self._calm == 0:
-            self._lent //= 2
-        elif self._calm >= CALM:
-            self._lent = min(self._lent + 1, LENT * self._at_once)
 
 
 def at_once(limits: ScriptLimits) -> int:

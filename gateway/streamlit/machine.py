@@ -4,8 +4,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 # The name that Streamlit gives the thread of a script (`ScriptRunner.start`, read in 1.67). The only place that knows
 # it; a test runs a real script and looks for it.
@@ -16,11 +17,7 @@ THREAD = "ScriptRunner.scriptThread"
 # health route 135 ms (median) and 1158 ms (99th percentile) with 5 ms; 49 and 248 ms with 1 ms, and no fewer reruns.
 SWITCH = 0.001
 
-# Letting go of the interpreter for the first time, in seconds, costs the second on top when somebody else computes in
-# Python: seen in 37 of 40 tries with one such thread, in 40 of 40 with two, in 5 with two that multiply matrices in
-# numpy, in none with eight that sleep.
-LET_GO = 0.0003
-CONTENDED = 0.0004
+_TICKS = 100  # a second, in /proc: USER_HZ, the same on every Linux that Python runs on
 
 
 def switch_often() -> None:
@@ -28,16 +25,22 @@ def switch_often() -> None:
     sys.setswitchinterval(SWITCH)
 
 
-def script_threads() -> int:
-    """How many script threads are alive in this process."""
-    return sum(thread.name == THREAD for thread in threading.enumerate())
+def script_threads() -> dict[int, float]:
+    """The script threads that are alive, with the processor time that each has used, in seconds.
+
+    Elsewhere than on Linux that is not known, and each seems to compute all the time.
+    """
+    alive = [thread.native_id for thread in threading.enumerate() if thread.name == THREAD]
+    return {number: _processor_time(number) for number in alive if number is not None}
 
 
-def interpreter_contended() -> bool:
-    """Whether other threads compute in Python now. Takes 0.4 ms; as long as their turn (`SWITCH`) when they do."""
-    begun = time.perf_counter()
-    time.sleep(LET_GO)
-    return time.perf_counter() - begun > LET_GO + CONTENDED
+def _processor_time(thread: int) -> float:
+    # By its number: the clock of a thread that has just ended is undefined by its handle, and here a missing file.
+    try:
+        fields = Path(f"/proc/self/task/{thread}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return time.monotonic()
+    return (int(fields[11]) + int(fields[12])) / _TICKS  # utime and stime
 
 
 def processors() -> int:
@@ -47,8 +50,7 @@ def processors() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The clock (monotonic, in seconds), whether the interpreter is contended, the script threads that are alive."""
+    """The clock (monotonic, in seconds), and the script threads that are alive with their processor times."""
 
     clock: Callable[[], float] = time.monotonic
-    contended: Callable[[], bool] = interpreter_contended
-    threads: Callable[[], int] = script_threads
+    threads: Callable[[], Mapping[int, float]] = script_threads

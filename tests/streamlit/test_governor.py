@@ -17,7 +17,7 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 
 from gateway.model import ScriptLimits
-from gateway.streamlit.governor import BEGIN, CALM, FORWARDS, LENT, LONG, POLL, Governor, Seat, at_once
+from gateway.streamlit.governor import BEGIN, FORWARDS, LENT, LONG, POLL, Governor, Seat, at_once
 from gateway.streamlit.machine import Machine
 from tests.policy.sources import SMALL, parse, problems
 
@@ -29,7 +29,7 @@ class Cancelled:
 
 @dataclass
 class World:
-    """A clock that moves when it is told, scripts that compute or do not, and threads of sessions."""
+    """A clock that moves when it is told, and sessions whose scripts compute or do not."""
 
     now: float = 0.0
     computes: bool = True
@@ -38,12 +38,17 @@ class World:
     _numbers: "count[int]" = field(default_factory=count)
 
     def __post_init__(self) -> None:
-        machine = Machine(lambda: self.now, lambda: self.computes, lambda: sum(each.alive for each in self.sessions))
+        machine = Machine(lambda: self.now, self.threads)
         self.governor = Governor(machine=machine, later=self.later)
 
     def later(self, seconds: float, call: Callable[[], None]) -> Cancelled:
         heapq.heappush(self._timers, (self.now + seconds, next(self._numbers), call))
         return Cancelled()
+
+    def threads(self) -> dict[int, float]:
+        """A thread that computes uses all the time there is, one that does not uses none."""
+        alive = [session for session in self.sessions if session.alive]
+        return {id(session): self.now if session.computes else 0.0 for session in alive}
 
     def pass_time(self, seconds: float) -> None:
         end = self.now + seconds
@@ -59,7 +64,7 @@ class World:
         return not self._timers
 
     def session(self, owner: str, at_once: int) -> "Session":
-        session = Session(self, owner)
+        session = Session(self, owner, computes=self.computes)
         session.seat = self.governor.seat(owner, ScriptLimits(at_once), session.take)
         self.sessions.append(session)
         return session
@@ -78,6 +83,7 @@ class Session:
     taken: list[BackMsg] = field(default_factory=list)
     ignores: bool = False
     closed: bool = False
+    computes: bool = True
 
     def take(self, rerun: BackMsg) -> None:
         self.taken.append(rerun)
@@ -376,11 +382,11 @@ def test_nobody_polls_when_nobody_waits() -> None:
 
 
 def test_runs_that_wait_for_something_lend_their_slots() -> None:
-    """A database answers slowly and nobody computes: others run beside, up to a bound."""
+    """A database answers slowly: others run beside, up to a bound."""
     world = World(computes=False)
     sessions = crowd(world, "abcdefghijklmnop", 2)
-    world.pass_time(CALM * POLL)
-    assert running(sessions) == "abc"
+    world.pass_time(2 * POLL)
+    assert running(sessions) == "abcd"
     world.pass_time(60.0)
     assert len(running(sessions)) == 2 + 2 * LENT
 
@@ -394,16 +400,32 @@ def test_runs_that_compute_lend_nothing() -> None:
 
 
 def test_what_was_lent_is_not_lent_again_when_runs_compute() -> None:
-    """They waited for a database, and now they compute: the next ones wait."""
+    """They waited for a database, and now they compute: the next ones wait until there are few again."""
     world = World(computes=False)
-    sessions = crowd(world, "abcdef", 2)
-    world.pass_time(CALM * POLL)
-    world.computes = True
+    sessions = crowd(world, "abcdefgh", 2)
     world.pass_time(2 * POLL)
+    for session in sessions:
+        session.computes = True
+    world.pass_time(2 * POLL)
+    assert running(sessions) == "abcd"
     sessions[0].end()
-    assert running(sessions) == "bc"
     sessions[1].end()
     assert running(sessions) == "cd"
+    sessions[2].end()
+    assert running(sessions) == "de"
+
+
+def test_a_dashboard_that_sleeps_costs_others_nothing() -> None:
+    """Two that draw for ever have the slots; those who compute take turns beside them, as many as otherwise."""
+    world = World(computes=False)
+    dashboards = crowd(world, "xy", 2)
+    world.computes = True
+    sessions = crowd(world, "abcd", 2)
+    world.pass_time(3 * POLL)
+    assert running(sessions) == "ab"
+    sessions[0].end()
+    assert running(sessions) == "bc"
+    assert running(dashboards) == "xy"
 
 
 def test_a_long_run_lets_others_pass() -> None:
@@ -423,7 +445,7 @@ def test_what_is_lent_is_not_for_who_has_a_share() -> None:
     world.pass_time(120.0)
     assert running(dashboards) == "aa"
     (other,) = crowd(world, "b", 2)
-    world.pass_time((CALM + 1) * POLL)
+    world.pass_time(3 * POLL)
     assert running([other]) == "b"
 
 
