@@ -22,6 +22,7 @@ from gateway.streamlit.assets_upkeep import Places
 from gateway.streamlit.document import Document
 from gateway.streamlit.handover import HandOver
 from gateway.streamlit.heap import settle
+from gateway.streamlit.machine import switch_often
 from gateway.streamlit.host_config import HostConfig
 from gateway.streamlit.media import Media
 from gateway.streamlit.options import harden, verify
@@ -144,6 +145,7 @@ class Tool:
         async def verified(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 settle()
+                switch_often()
                 try:
                     verify(self._options)
                     self._assets.start()

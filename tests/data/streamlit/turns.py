@@ -1,5 +1,6 @@
 """A page that computes or sleeps for as long as the URL says, and tells how many scripts ran beside it."""
 
+import sys
 import threading
 import time
 
@@ -22,5 +23,6 @@ while time.thread_time() < end and kind == "compute":
 if st.button("Add"):
     st.session_state.added = st.session_state.get("added", 0) + 1
 st.markdown(f"thread {threading.current_thread().name}")
+st.markdown(f"interval {sys.getswitchinterval():g}")
 st.markdown(f"added {st.session_state.get('added', 0)}")
 st.markdown(f"beside {max(most, beside())}")
