@@ -22,8 +22,8 @@ from gateway.streamlit.assets_upkeep import Places
 from gateway.streamlit.document import Document
 from gateway.streamlit.handover import HandOver
 from gateway.streamlit.heap import settle
-from gateway.streamlit.machine import switch_often
 from gateway.streamlit.host_config import HostConfig
+from gateway.streamlit.machine import switch_often
 from gateway.streamlit.media import Media
 from gateway.streamlit.options import harden, verify
 from gateway.streamlit.ownership import Ownership
