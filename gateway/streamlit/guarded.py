@@ -27,7 +27,7 @@ from gateway.model import Allow, Decision, Method, Policy, Reason, RequestContex
 from gateway.policy.decide import decide
 from gateway.policy.lease import lease_until
 from gateway.reasons import OUTCOMES, POLICY_VIOLATION
-from gateway.streamlit import media, notice
+from gateway.streamlit import media, notice, uploads
 from gateway.streamlit.access import ACCESS, RERUN, Access, Judged
 from gateway.streamlit.activity import Activity
 from gateway.streamlit.governor import Governor
@@ -211,9 +211,6 @@ class GuardedSocket:
                 if message.script_finished in FINAL:
                     self._running = False
                     self.seat.finished()
-            case "file_urls_response" if self._streamlit_session is not None:
-                for file in message.file_urls_response.file_urls:
-                    self.shared.ownership.offered(self._streamlit_session, file.file_id)
             case _:
                 pass
 
@@ -229,9 +226,10 @@ class GuardedSocket:
     def _granted(self, message: ForwardMsg, frame: bytes) -> bytes:
         """The frame as it leaves; the visitor may fetch what it names."""
         self.activity.shown(message, len(frame))
-        if self._streamlit_session is not None and media.MARK in frame:
-            owner = self.exchange.context.session
-            media.learn(self.shared.ownership, owner, self._streamlit_session, message, frame)
+        if self._streamlit_session is not None:
+            ownership, owner = self.shared.ownership, self.exchange.context.session
+            uploads.learn(ownership, self._streamlit_session, message)
+            media.learn(ownership, owner, self._streamlit_session, message, frame)
         return frame
 
     async def _tell(self, *messages: ForwardMsg) -> None:

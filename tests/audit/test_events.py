@@ -1,11 +1,14 @@
 """What an event says, checked against the published schema and against what a hostile client may send."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from gateway.audit import admin_action, closed, lifecycle, opened, policy_change, script_error
+from gateway.audit.activity import Happening, happened
 from gateway.audit.events import HARD_CAP, Violation, csp_violation
+from gateway.audit.exchanges import message, rejudged
 from gateway.audit.files import Transfer, transferred
 from gateway.model import Check, Client, Deny, PolicyRef, Principal, Provenance, Reason, RequestContext, Surface
 from tests.audit.ocsf import problems
@@ -59,9 +62,20 @@ KINDS = {
     "socket closed": closed(end(socket(), status=101, close_code=1001), STAMP),
     "socket revoked": closed(end(socket(), Reason.DENIED_BY_RULE, 101, close_code=4403), STAMP),
     "socket refused and closed": closed(end(socket(DENY), status=403), STAMP),
-    "message refused": opened(
+    "message refused": message(
         socket(Deny(Reason.MESSAGE_NOT_ALLOWED, POLICY), surface=Surface.MESSAGE, message="clear_cache"), STAMP
     ),
+    "page refused in a socket": message(
+        replace(socket(Deny(Reason.DENIED_BY_RULE, POLICY)), context=exchange(path="/vault", page="/vault").context),
+        STAMP,
+    ),
+    "socket judged again": rejudged(socket(), STAMP),
+    "socket judged again, and refused": rejudged(socket(DENY), STAMP),
+    "page opened": happened(Happening(socket(), "page.open", "/vault", {}), STAMP),
+    "what happened": happened(
+        Happening(socket(), "socket.activity", None, {"runs": 3, "actions": ["button pay"]}), STAMP
+    ),
+    "somebody else's session": happened(Happening(socket(), "session.foreign", None, {}), STAMP),
     "gateway started": lifecycle("gateway.start", "the gateway runs", {"version": "0.1.0"}, STAMP),
     "log recovered": lifecycle("audit.recovered", "…", {"torn_bytes": 12, "sha256": "ab", "file": "torn"}, STAMP),
     "first policy": policy_change(None, POLICY, Principal(), {}, STAMP),
@@ -117,6 +131,12 @@ OUTCOMES = [  # event, activity, severity, status, action, disposition: numbers 
     ("socket revoked", 2, 2, 2, 2, 24),
     ("socket refused and closed", 5, 2, 2, 2, 2),
     ("message refused", 6, 3, 2, 2, 2),
+    ("page refused in a socket", 6, 2, 2, 2, 2),
+    ("socket judged again", 6, 1, 1, 1, 1),
+    ("socket judged again, and refused", 6, 2, 2, 2, 2),
+    ("page opened", 6, 1, 1, 1, 1),
+    ("what happened", 6, 1, 1, 1, 1),
+    ("somebody else's session", 6, 3, 2, 2, 2),
     ("file came in", 1, 1, 1, 1, 1),
     ("file refused", 1, 2, 2, 2, 2),
     ("part of a file went out", 2, 1, 1, 1, 1),

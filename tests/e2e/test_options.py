@@ -52,7 +52,14 @@ def test_hardened_options_win_over_the_tools_configuration(tmp_path):
         "server.fileWatcherType": "none",
         "server.headless": "True",
         "server.maxUploadSize": "1",
-        "server.trustedUserHeaders": "{}",
+        "server.trustedUserHeaders": str(
+            {
+                "x-gateway-user": "id",
+                "x-gateway-method": "method",
+                "x-gateway-groups": "groups",
+                "x-gateway-session": "session",
+            }
+        ),
         "theme.primaryColor": "#aa0000",
     }
     assert health_check == 404

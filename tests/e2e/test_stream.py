@@ -59,6 +59,7 @@ def test_the_script_sees_the_client_and_not_the_wire(probed):
     assert "x-forwarded" not in seen["headers"].lower()
     assert "gateway" not in seen["cookies"]
     assert "admin" not in seen["user"]
+    assert "'id': 'anonymous', 'method': 'none', 'groups': '', 'session': '" in seen["user"]
 
 
 def test_the_scripts_exchange_is_in_the_record(probed):
