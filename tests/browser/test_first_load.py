@@ -86,7 +86,7 @@ def test_a_deep_link_loads_as_well(hello, watched):
 
 
 def test_each_hint_is_used(hello, watched):
-    """What the head asks for ahead, the page then fetches or shows text in. Chromium itself does not always complain."""
+    """What the head asks for ahead, the page fetches or shows text in. Chromium itself does not always complain."""
     page = watched.page
     page.add_init_script(REMEMBER_FETCHES)
     page.goto(f"{hello.url}/")
