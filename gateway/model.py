@@ -383,10 +383,10 @@ class Limits:
     upload_total: int = 500 * 1000 * 1000  # bytes of them together
     requests: Rate | None = None
     messages: Rate = Rate(50, 1.0, 500)  # of one socket, whatever `per` says
-    sockets_per_session: int | None = None
-    sockets_per_client: int | None = None
-    sockets_total: int | None = None
-    sockets_new: Rate | None = None
+    sockets_per_session: int = 50
+    sockets_per_client: int | None = None  # many people may share an address
+    sockets_total: int = 5000
+    sockets_new: Rate = Rate(120, 60.0, 120)  # of one principal, session or client, whatever `per` says
     scripts: ScriptLimits = ScriptLimits()
 
 

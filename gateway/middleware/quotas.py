@@ -46,7 +46,7 @@ class Quotas:
     async def _socket(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
         limits = exchange.policy.limits
         new = limits.sockets_new
-        if new is not None and not self.openings.admits(visitor(exchange, "session"), new, monotonic()):
+        if not self.openings.admits(visitor(exchange, "session"), new, monotonic()):
             await self.refusals.refuse(scope, send, Reason.RATE_LIMITED)
             return
         caps = {

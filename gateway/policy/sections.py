@@ -140,10 +140,10 @@ def read_limits(root: Table) -> Limits:
         upload_total=_read_upload_total(upload, largest),
         requests=_read_requests(table),
         messages=_read_messages(table, default.messages),
-        sockets_per_session=sockets.get("per_session", whole(1, 100_000), None),
+        sockets_per_session=sockets.get("per_session", whole(1, 100_000), default.sockets_per_session),
         sockets_per_client=sockets.get("per_client", whole(1, 100_000), None),
-        sockets_total=sockets.get("total", whole(1, 100_000), None),
-        sockets_new=_read_new(sockets),
+        sockets_total=sockets.get("total", whole(1, 100_000), default.sockets_total),
+        sockets_new=_read_new(sockets, default.sockets_new),
         scripts=ScriptLimits(at_once=scripts.get("at_once", whole(1, 1000), None)),
     )
 
@@ -174,9 +174,9 @@ def _read_messages(limits: Table, default: Rate) -> Rate:
     return Rate(count, period, table.get("burst", whole(1, 1_000_000), count))
 
 
-def _read_new(sockets: Table) -> Rate | None:
+def _read_new(sockets: Table, default: Rate) -> Rate:
     if not sockets.has("new"):
-        return None
+        return default
     count, period = sockets.need("new", rate, (1, 1.0))
     return Rate(count, period, count)
 
