@@ -26,6 +26,7 @@ with st.status("Status", expanded=True) as status:
 place = st.empty()
 place.text("first")
 place.text("then")
+st.empty()
 st.skeleton(height=40)
 with st.spinner("Spinner"):
     time.sleep(0.8)
