@@ -151,25 +151,23 @@ class Frames:
         """
         if owner is None or message.WhichOneof("type") != "delta":
             return False
-        match message.delta.WhichOneof("type"):
-            case "new_element":
-                return self._move(message.delta.new_element, owner)
-            case "new_transient":
-                moved = [self._move(element, owner) for element in message.delta.new_transient.elements]
-                return any(moved)
-            case _:  # a block holds no element: its own come in messages of their own
-                return False
+        names = [name for element in _elements(message) if (name := self._move(element, owner))]
+        if names:
+            # Browsers keep messages by their hash, and are then only told the hash: what they keep must be this one,
+            # with addresses that this process serves, not the one that Streamlit means.
+            message.hash = hashlib.sha256("".join((message.hash, *names)).encode()).hexdigest()[:32]
+        return bool(names)
 
-    def _move(self, element: Element, owner: str) -> bool:
+    def _move(self, element: Element, owner: str) -> str | None:
         if element.WhichOneof("type") != "iframe" or element.iframe.WhichOneof("type") != "srcdoc":
-            return False
+            return None
         sizes = _sizes(element)
         html = document(element.iframe.srcdoc, measured=bool(sizes))
         if len(html) > LARGEST:
-            return False
+            return None
         name = self.store.put(owner, html, sizes)
         element.iframe.src = self.base_path + FRAMES + name + (f"?size={sizes}" if sizes else "")
-        return True
+        return name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
@@ -183,6 +181,17 @@ class Frames:
             "cache-control": "no-store",
         }
         await Response(html, headers=headers)(scope, receive, send)
+
+
+def _elements(message: ForwardMsg) -> tuple[Element, ...]:
+    """The elements of a delta. A block holds none: its own come in messages of their own."""
+    match message.delta.WhichOneof("type"):
+        case "new_element":
+            return (message.delta.new_element,)
+        case "new_transient":
+            return tuple(message.delta.new_transient.elements)
+        case _:
+            return ()
 
 
 def _sizes(element: Element) -> str:

@@ -124,6 +124,21 @@ def test_the_same_html_has_the_same_address():
     assert len(frames.store) == 2
 
 
+def test_what_the_browser_keeps_has_a_hash_of_its_own():
+    """Browsers keep messages by hash. One with an address of ours is not the one that Streamlit would refer to later,
+    and after a restart, when addresses are others, not the same either.
+    """
+    hashes = []
+    for frames in (Frames(), Frames()):
+        for _ in range(2):
+            sent = message()
+            sent.hash = "streamlit's"
+            frames.rewrite(sent, "aa")
+            hashes.append(sent.hash)
+    assert hashes[0] == hashes[1] != hashes[2] == hashes[3]
+    assert "streamlit's" not in hashes
+
+
 def test_addresses_of_others_cannot_be_computed():
     """The same HTML has another address for another session, and in another process."""
     names = {store.put(owner, b"<p>a</p>") for store in (Store(), Store()) for owner in ("aa", "bb")}
