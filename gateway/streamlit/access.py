@@ -15,6 +15,7 @@ from gateway.policy.decide import decide
 from gateway.policy.lease import lease_until
 
 RERUN = "rerun_script"
+_KEPT = 256  # answers of one socket: more pages than a menu has
 ACCESS = "gateway.access"
 """Key of the scope under which a socket's `Access` goes down to whoever hands it over to Streamlit."""
 
@@ -66,6 +67,8 @@ class Access:
             return kept[0]
         judged = self._judge(kind, page, now)
         if judged.allowed:
+            if len(self._kept) >= _KEPT:  # names come from the wire: a visitor may think of any number of them
+                self._kept.clear()
             self._kept[kind, page] = judged, lease_until(self.exchange.policy, judged.context)
         return judged
 

@@ -1,7 +1,8 @@
 """What happened in one socket, kept short: pages opened at once, everything else as a sum every half minute.
 
 Widgets are named by kind and key, and never with their values. A key is what the script's author has written
-(`st.button("Pay", key="pay")`); a widget without one is named by the beginning of its id.
+(`st.button("Pay", key="pay")`); a widget without one is named by the beginning of its id. Only widgets that were shown
+on this socket have a name: what a browser makes up does not get into the record.
 """
 
 from collections import Counter
@@ -21,6 +22,7 @@ INTERVAL: Final = 30.0
 """Seconds between two sums of a busy socket."""
 
 _ACTIONS: Final = 24  # different widgets that one sum names; the rest is counted
+_COUNTED: Final = 256  # different widgets that are counted between two sums: ids come from the wire
 _WIDGETS: Final = 2_000  # widgets of a page whose kind and last state are remembered
 _PREFIX: Final = "$$ID-"  # `$$ID-<hash>-<key>`; the key is `None` when the author gave none
 
@@ -51,7 +53,10 @@ class Activity:
         self._asked_at = monotonic() if self._asked_at is None else self._asked_at
         self._sums["automatic_reruns" if state.is_auto_rerun else "reruns"] += 1
         for widget in self._changed(state.widget_states):
-            self._actions[widget] += 1
+            if widget in self._actions or len(self._actions) < _COUNTED:
+                self._actions[widget] += 1
+            else:
+                self._sums["more_actions"] += 1
 
     def begins(self) -> None:
         """A run has begun."""
@@ -101,11 +106,11 @@ class Activity:
         """Write the sum of what happened since the last one, if anything did."""
         if self._sums:
             named = self._actions.most_common(_ACTIONS)
+            if more := self._actions.total() - sum(count for _, count in named):
+                self._sums["more_actions"] += more
             facts: dict[str, object] = dict(self._sums)
             if named:
                 facts["actions"] = [name if count == 1 else f"{name} x{count}" for name, count in named]
-            if len(self._actions) > len(named):
-                facts["more_actions"] = len(self._actions) - len(named)
             self._record("socket.activity", self._page, facts)
         self._sums.clear()
         self._actions.clear()
@@ -141,7 +146,9 @@ class Activity:
         return isinstance(value, (str, bool, int, float)) and default is not None and value != default
 
     def _name(self, state: WidgetState) -> str:
-        kind = self._kinds.get(state.id) or (state.WhichOneof("value") or "widget").removesuffix("_value")
+        kind = self._kinds.get(state.id)
+        if kind is None:
+            return "unknown widget"  # nobody has shown it here: its name is the browser's word
         digest, _, key = state.id.removeprefix(_PREFIX).partition("-")
         return f"{kind} {key if key and key != 'None' else digest[:8]}"[:80]
 

@@ -22,6 +22,7 @@ FINAL: Final = frozenset(
         ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY,
     }
 )
+_NAME: Final = 512  # characters; a page's path is part of an address, a hash has 32
 _OPERATION: Final = "backend_operation_request"
 
 
@@ -49,7 +50,15 @@ def read_incoming(frame: bytes | None, limit: int) -> Incoming | Reason:
     kind = message.WhichOneof("type")
     if kind == _OPERATION:
         kind = message.backend_operation_request.WhichOneof("payload")
-    return Reason.MESSAGE_MALFORMED if kind is None else Incoming(kind, message)
+    if kind is None or (kind == "rerun_script" and _is_overlong(message)):
+        return Reason.MESSAGE_MALFORMED
+    return Incoming(kind, message)
+
+
+def _is_overlong(message: BackMsg) -> bool:
+    """Whether the names in it are longer than any page's: what is judged and recorded has a bound."""
+    state = message.rerun_script
+    return len(state.page_name) > _NAME or len(state.page_script_hash) > _NAME or len(state.fragment_id) > _NAME
 
 
 def read_outgoing(frame: bytes) -> ForwardMsg:

@@ -15,6 +15,7 @@ from gateway.model import DEFAULT_MESSAGES
 from tests.audit.reading import events
 from tests.policy.sources import SMALL
 from tests.support.guard import guarded, says, takes
+from tests.support.streamlit_protocol import rerun
 
 VAULT, HALL, MAIN = calc_hash("vault"), calc_hash("hall"), "main"
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -100,6 +101,7 @@ def test_all_frames_are_answered_for(guard, sent):
         ("text", "hello", 1003, "message-malformed"),
         ("no message", b"\xff\xff\xff", 1002, "message-malformed"),
         ("an operation without a payload", b"\x9a\x01\x00", 1002, "message-malformed"),
+        ("a page with an endless name", rerun(page_name="x" * 600).SerializeToString(), 1002, "message-malformed"),
         ("too large", b"\x00" * (25 * 1024 * 1024 + 1), 1009, "message-too-large"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -107,6 +109,38 @@ def test_all_frames_are_answered_for(guard, sent):
 def test_frames_that_end_the_socket(guard, name, frame, code, reason):
     """What cannot be read ends the socket, with the code of RFC 6455 and the reason."""
     assert guard.run(takes, [frame]).closed == (code, reason)
+
+
+def test_what_a_visitor_may_think_of_is_forgotten(tmp_path):
+    """Any number of names of pages and widgets comes through one socket; what is kept of them has a bound."""
+    sent = []
+    for number in range(2_000):
+        state = rerun(page_name=f"page{number}")
+        state.rerun_script.widget_states.widgets.add(id=f"$$ID-{number}-w", trigger_value=True)
+        sent.append(state.SerializeToString())
+    with guarded(tmp_path) as guard:
+        assert guard.run(takes, sent).closed is None
+    [record] = [each for each in events(tmp_path) if each["metadata"]["event_code"] == "socket.activity"]
+    facts = record["unmapped"]["gateway"]["details"]
+    assert facts["actions"] == ["unknown widget x2000"]
+
+
+def test_widgets_that_were_shown_are_named(tmp_path):
+    """A widget is recorded by kind and key; of very many the first, and the number of the rest."""
+    shown, pressed = [begins(MAIN), navigates("hall")], rerun()
+    for number in range(300):
+        message = ForwardMsg()
+        message.metadata.delta_path[:] = [0, number]
+        message.delta.new_element.button.id = f"$$ID-{number:032x}-key{number}"
+        shown.append(message.SerializeToString())
+        pressed.rerun_script.widget_states.widgets.add(id=message.delta.new_element.button.id, trigger_value=True)
+    with guarded(tmp_path, pages=("/", "/hall")) as guard:
+        guard.run(says(shown), [pressed.SerializeToString()] * 2)
+    sums = [each for each in events(tmp_path) if each["metadata"]["event_code"] == "socket.activity"]
+    facts = sums[-1]["unmapped"]["gateway"]["details"]
+    assert len(facts["actions"]) == 24
+    assert facts["actions"][0] == "button key0 x2"
+    assert facts["more_actions"] == 2 * (300 - 24)
 
 
 # --- outwards -----------------------------------------------------------------------------------------------------
