@@ -44,7 +44,9 @@ BEGIN = 2.0  # within which a released rerun has its thread; Streamlit starts it
 END = 0.1  # after a run that may have another one behind it, in the same thread
 LONG = 15.0  # of a run, after which others may run beside it
 
-COMPUTES = 0.08  # share of a processor that a thread uses which computes; with ten of them, each has a tenth
+# Share of the time that a thread uses the processor when it computes; with ten of them, each has a tenth. Of what a
+# container has, when that is less than one processor.
+COMPUTES = 0.08
 
 
 class Timer(Protocol):
@@ -201,6 +203,7 @@ class Governor:
         self._machine = machine or replace(Machine(), clock=clock)
         self.clock = self._machine.clock
         self._later = later
+        self._computes = COMPUTES * min(1.0, processors())
         self._at_once = at_once(ScriptLimits())
         self._line: dict[str, deque[Seat]] = {}  # owners in the order of their turns
         self._places: dict[Seat, int] | None = None
@@ -347,7 +350,7 @@ class Governor:
     def _idle(self, threads: Mapping[int, float]) -> int:
         """How many of the threads have computed nothing since the last look. A new one has not shown it yet."""
         (at, before), self._seen = self._seen, (self.clock(), threads)
-        computed = COMPUTES * (self.clock() - at)
+        computed = self._computes * (self.clock() - at)
         return sum(used - before[thread] < computed for thread, used in threads.items() if thread in before)
 
     def _begins(self, hold: _Hold) -> bool:
@@ -371,4 +374,4 @@ def _in_turn(queues: Iterable[deque[Seat]]) -> Iterator[Seat]:
 
 def at_once(limits: ScriptLimits) -> int:
     """How many scripts may run at once: what the policy says, else by processors."""
-    return limits.at_once or min(max(LEAST, processors()), MOST)
+    return limits.at_once or min(max(LEAST, int(processors())), MOST)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 # The name that Streamlit gives the thread of a script (`ScriptRunner.start`, read in 1.67). The only place that knows
 # it; a test runs a real script and looks for it.
@@ -44,9 +45,14 @@ def _processor_time(thread: int) -> float:
         return time.monotonic()
 
 
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def processors(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
+    """How many processors this process may use: those of its affinity, or fewer by a container's quota (cgroup v2)."""
+    own = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    try:
+        most, period = quota.read_text().split()
+        return own if most == "max" else min(own, int(most) / int(period))
+    except (OSError, ValueError, ZeroDivisionError):
+        return own
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """Real scripts take turns behind the gateway: how many at once, whose turn, and what becomes of threads and clicks."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from gateway.streamlit.governor import BEGIN, COMPUTES, POLL
-from gateway.streamlit.machine import THREAD, script_threads
+from gateway.streamlit.machine import THREAD, processors, script_threads
 from tests.e2e.conftest import POLICY, Served, gateway_served
 from tests.support.processes import ROOT
 from tests.support.streamlit_client import StreamlitClient
@@ -142,6 +144,22 @@ def test_it_is_known_what_each_thread_computes() -> None:
     used = [after[number] - before[number] for number in (thread.native_id for thread in threads) if number]
     assert used[0] > COMPUTES > used[1]
     assert not script_threads()
+
+
+QUOTAS = [
+    ("half a processor", "50000 100000\n", 0.5),
+    ("no limit", "max 100000\n", None),
+    ("more than there are", "100000000 100000\n", None),
+    ("something else", "what\n", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), [row[1:] for row in QUOTAS], ids=[row[0] for row in QUOTAS])
+def test_a_container_has_what_its_quota_says(tmp_path: Path, text: str, expected: float | None) -> None:
+    """The kernel's cpu.max: so many microseconds in each period, or `max`."""
+    quota = tmp_path / "cpu.max"
+    quota.write_text(text)
+    assert processors(quota) == (expected or len(os.sched_getaffinity(0)))
 
 
 def test_the_loop_has_its_turn_sooner(tool: Served) -> None:
