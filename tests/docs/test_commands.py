@@ -67,7 +67,7 @@ def test_every_option_is_explained(name):
 
 # --- what other documents say about commands --------------------------------------------------------------------
 
-_USE = re.compile(r"\bgateway (serve|policy|audit|session|client|doctor|health|version)\b((?: [^`|\n#;&]+)?)")
+_USE = re.compile(r"\bgateway (serve|policy|audit|session|client|assets|doctor|health|version)\b((?: [^`|\n#;&]+)?)")
 
 
 def misused(text: str) -> list[str]:
