@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.audit.events import Violation
 from gateway.middleware.exchange import Exchange
@@ -121,6 +124,33 @@ NOT_REPORTS = [
 def test_what_is_no_report_is_not_kept(name, body, kind):
     """What a browser would not send is not written down."""
     assert parse(body, kind, exchange()) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+PLACE = st.text(max_size=60) | st.builds(
+    "{}://{}/{}".format, st.text(max_size=8), st.text(max_size=20), st.text(max_size=20)
+)
+
+
+@given(
+    values=st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys((*old()["csp-report"], *new()["body"]), PLACE | JSON),
+    ),
+    kind=st.sampled_from([OLD, NEW]),
+    whole=st.none() | JSON,
+)
+def test_whatever_is_sent_what_is_kept_is_short_and_printable(values, kind, whole):
+    """No report breaks the collector, and no text of it reaches the record that is not one of few short forms."""
+    report = old(**values) if kind == OLD else [new(**values)]
+    for violation in parse(json.dumps(report if whole is None else whole).encode(), kind, exchange()) or ():
+        for text in (violation.page, violation.directive, violation.blocked, violation.source or ""):
+            assert len(text) <= 300
+            assert re.fullmatch(r"[A-Za-z0-9._~:/\[\]+…-]*", text)
 
 
 def test_other_reports_are_passed_over():
