@@ -7,7 +7,6 @@ The two sides take turns, so that both meet the same machine.
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,9 +24,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmarks.report import machine
-from benchmarks.sides import PROGRAM, RESULTS, busy_policies
+from benchmarks.sides import PROGRAM, RESULTS, baked, busy_policies
 from tests.browser.conftest import QUIET
-from tests.support.processes import Running, clean_environment, free_port, running, streamlit_command
+from tests.support.processes import Running, free_port, running, streamlit_command
 
 SENTENCE = "The script has run, and this is what it says."
 SCRIPT = f"import streamlit as st\n\nst.write({SENTENCE!r})\n"
@@ -204,14 +203,6 @@ def sides(home: Path, packs: Path) -> Iterator[tuple[Side, ...]]:
             Side("gateway", url, gateway),
             Side("gateway, gzip only", url, gateway, ("gzip",)),
         )
-
-
-def baked(directory: Path) -> Path:
-    """A directory with the pack, as an image has it; made at the first run."""
-    if not list(directory.glob("*.pack")):
-        command = [PROGRAM, "assets", "build", "--dir", directory]
-        subprocess.run(command, check=True, env=clean_environment(), stdout=subprocess.DEVNULL)
-    return directory
 
 
 # --- what came of it ----------------------------------------------------------------------------------------------

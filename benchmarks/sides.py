@@ -84,10 +84,19 @@ def gateway(conditions: Conditions) -> Iterator[Side]:
         **conditions.environment(),
         "GATEWAY_STATE_DIR": str(conditions.home / "state"),
         "GATEWAY_LOG__LEVEL": "warning",
+        "GATEWAY_ASSETS__DIR": str(baked(RESULTS / ".packs")),  # else it is made beside the measurement
         "GATEWAY_SERVER__MAX_CONNECTIONS_PER_ADDRESS": "4096",
     }
     with running(command, ready_url=f"{url}/_stcore/health", env=environ) as server:
         yield Side("gateway", visit(url), server)
+
+
+def baked(directory: Path) -> Path:
+    """A directory with the compressed front end, as an image has it; made at the first run."""
+    if not list(directory.glob("*.pack")):
+        command: list[str | Path] = [PROGRAM, "assets", "build", "--dir", directory]
+        subprocess.run(command, check=True, env=clean_environment(), stdout=subprocess.DEVNULL)
+    return directory
 
 
 def busy_policies(directory: Path, at_once: int | None = None) -> Path:
