@@ -8,7 +8,7 @@ locks, no awaiting.
 - **Fair.** Owners (people, sessions) take turns, then the sockets of an owner. Nobody holds more than half of the slots
   while others wait.
 - **One slot, one thread.** A session's further reruns go to Streamlit at once, which interrupts the run for them. Under
-  contention that happens `FORWARDS` times; then they wait for the end of the run, so that nobody keeps a slot by
+  contention that happens a few times (`seat.py`); then they wait for the end of the run, so that nobody keeps a slot by
   clicking.
 - **The threads count, not the messages.** A socket that closes leaves its slot to the thread that still runs; a rerun
   that started nothing, or whose messages are stuck, does not keep one. While somebody waits, the holds are compared
@@ -22,26 +22,24 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from gateway.model import ScriptLimits
-from gateway.streamlit.coalescing import Pending, pend
 from gateway.streamlit.machine import Machine, processors
+from gateway.streamlit.seat import Hold, Seat
 
 # Slots, one for each processor within these bounds. More do not compute more, since only one of them has the
 # interpreter, and each one makes the loop wait longer for its turn. Two hundred visitors pressing rerun, on two
 # processors with other work: health route 33 ms (median) with 2 slots, 49 ms with 4, 70 ms with 8.
 LEAST, MOST = 2, 4
-FORWARDS = 3  # restarts of a run by its own session while others wait
 LENT = 3  # slots lent at the most, for each slot
 
 # Seconds.
 POLL = 0.25  # between two looks at the threads, only while somebody waits or a closed socket's run goes on
 BEGIN = 2.0  # within which a released rerun has its thread; Streamlit starts it in the same turn of the loop
-END = 0.1  # after a run that may have another one behind it, in the same thread
 LONG = 15.0  # of a run, after which others may run beside it
 
 # Share of the time that a thread uses the processor when it computes; with ten of them, each has a tenth. Of what a
@@ -56,138 +54,6 @@ class Timer(Protocol):
 
 
 Later = Callable[[float, Callable[[], None]], Timer]
-
-
-@dataclass(eq=False, slots=True)
-class _Hold:
-    """One slot in use. `seat` is None once its socket has closed."""
-
-    owner: str
-    since: float
-    seat: "Seat | None"
-    started: bool = False
-    forwards: int = 0
-    follows: bool = False  # a rerun was sent that may run after the present one, in the same thread
-    ending: bool = False
-
-
-class Seat:
-    """The place of one socket. `owner` is whom its runs are counted for."""
-
-    def __init__(self, governor: "Governor", owner: str, release: Callable[[BackMsg], None]) -> None:
-        self.owner = owner
-        self._governor = governor
-        self._release = release
-        self._pending: Pending = ()
-        self._hold: _Hold | None = None
-        self._since: float | None = None
-        self._waited = 0.0
-        self._closed = False
-
-    def submit(self, rerun: BackMsg) -> None:
-        """Release the rerun, now or when its turn comes. What waits is merged and keeps its order."""
-        if self._closed:
-            return
-        self._pending = pend(self._pending, rerun)
-        if self._hold is None:
-            self._governor.join(self)
-        else:
-            self.forward()
-
-    def cancel_waiting(self) -> bool:
-        """Drop what waits; whether something did."""
-        dropped = bool(self._pending)
-        self._pending = ()
-        self._governor.leave(self)
-        return dropped
-
-    def started(self) -> None:
-        """A run of this socket's session has begun: `new_session` went out."""
-        if self._closed:
-            return
-        if self._hold is None:
-            # Streamlit's own doing, such as a changed secrets file: nobody asked here, and it runs already.
-            self._governor.leave(self)
-            self.take()
-        if self._hold is not None:
-            self._hold.started = True
-            self._hold.ending = False
-            self.forward()
-
-    def finished(self) -> None:
-        """A run has ended, and not for a rerun: `script_finished` went out."""
-        hold = self._hold
-        if hold is None:
-            return
-        if not hold.follows:
-            self._governor.free(hold)
-            return
-        hold.follows, hold.ending = False, True
-        self._governor.later(END, lambda: self._governor.free(hold) if hold.ending else None)
-
-    def close(self) -> None:
-        """The socket is gone. Its slot is free when its thread has ended."""
-        self._closed = True
-        self.cancel_waiting()
-        if self._hold is not None:
-            self._governor.orphan(self._hold)
-            self._hold = None
-
-    @property
-    def waiting(self) -> int | None:
-        """How many grants come before this one (0: it is next); None when nothing waits for a slot."""
-        return None if self._since is None else self._governor.before(self)
-
-    @property
-    def waited(self) -> float:
-        """Seconds that it waits, or waited for its last slot."""
-        return self._waited if self._since is None else self._governor.clock() - self._since
-
-    @property
-    def weight(self) -> int:
-        """Bytes that wait. Merging keeps all clicks, so a client that invents widgets makes it grow."""
-        return sum(message.ByteSize() for message in self._pending)
-
-    # --- for the governor ---
-
-    @property
-    def stands(self) -> bool:
-        """Whether it is in the line."""
-        return self._since is not None
-
-    def take(self) -> None:
-        """Hold a slot, and release what waits."""
-        self._hold = self._governor.hold(self)
-        # Streamlit starts a run for the first; the others run after it, if it does not merge them.
-        self._hold.follows = len(self._pending) > 1
-        self._let_go()
-
-    def forward(self) -> None:
-        """Release what waits into the run that goes on, unless it has been restarted often enough."""
-        hold = self._hold
-        if not self._pending or hold is None or hold.ending:
-            return
-        if hold.forwards < FORWARDS or not self._governor.contended:
-            hold.forwards += 1
-            hold.follows = True
-            self._let_go()
-
-    def lose(self) -> None:
-        """The slot is gone; what is left waits for another."""
-        self._hold = None
-        if self._pending:
-            self._governor.join(self)
-
-    def stand(self, since: float | None) -> None:
-        """In the line since then, or out of it."""
-        if since is None and self._since is not None:
-            self._waited = self._governor.clock() - self._since
-        self._since = since
-
-    def _let_go(self) -> None:
-        messages, self._pending = self._pending, ()
-        for message in messages:
-            self._release(message)
 
 
 class Governor:
@@ -207,7 +73,7 @@ class Governor:
         self._at_once = at_once(ScriptLimits())
         self._line: dict[str, deque[Seat]] = {}  # owners in the order of their turns
         self._places: dict[Seat, int] | None = None
-        self._holds: dict[_Hold, None] = {}
+        self._holds: dict[Hold, None] = {}
         self._held: Counter[str] = Counter()
         self._watching = False
         self._seen: tuple[float, Mapping[int, float]] = (0.0, {})  # the threads at the last look, and when that was
@@ -254,19 +120,19 @@ class Governor:
                 del self._line[seat.owner]
             self._dispatch()  # an owner who is alone now may have more
 
-    def hold(self, seat: Seat) -> _Hold:
+    def hold(self, seat: Seat) -> Hold:
         """A slot in use."""
-        hold = _Hold(seat.owner, self.clock(), seat)
+        hold = Hold(seat.owner, self.clock(), seat)
         self._holds[hold] = None
         self._held[hold.owner] += 1
         return hold
 
-    def free(self, hold: _Hold) -> None:
+    def free(self, hold: Hold) -> None:
         """A slot that is used no more."""
         self._drop(hold)
         self._dispatch()
 
-    def orphan(self, hold: _Hold) -> None:
+    def orphan(self, hold: Hold) -> None:
         """A slot whose socket is gone: it belongs to the thread now."""
         hold.seat, hold.ending = None, False
         self._look()
@@ -310,7 +176,7 @@ class Governor:
         long = sum(hold.started and now - hold.since > LONG for hold in self._holds)
         return min(max(self._lent, long), LENT * self._at_once)
 
-    def _drop(self, hold: _Hold) -> None:
+    def _drop(self, hold: Hold) -> None:
         if hold not in self._holds:
             return
         del self._holds[hold]
@@ -353,10 +219,10 @@ class Governor:
         computed = self._computes * (self.clock() - at)
         return sum(used - before[thread] < computed for thread, used in threads.items() if thread in before)
 
-    def _begins(self, hold: _Hold) -> bool:
+    def _begins(self, hold: Hold) -> bool:
         return not hold.started and self.clock() - hold.since < BEGIN
 
-    def _stalest(self, count: int) -> list[_Hold]:
+    def _stalest(self, count: int) -> list[Hold]:
         """The slots that most likely have no thread. A wrong guess does no harm: what counts is how many they are."""
         idle = (hold for hold in self._holds if not self._begins(hold))
         return sorted(idle, key=lambda hold: (hold.seat is not None, hold.started, hold.since))[:count]

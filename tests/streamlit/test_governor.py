@@ -17,8 +17,9 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 
 from gateway.model import ScriptLimits
-from gateway.streamlit.governor import BEGIN, FORWARDS, LENT, LONG, POLL, Governor, Seat, at_once
+from gateway.streamlit.governor import BEGIN, LENT, LONG, POLL, Governor, at_once
 from gateway.streamlit.machine import Machine
+from gateway.streamlit.seat import FORWARDS, Seat
 from tests.policy.sources import SMALL, parse, problems
 
 
