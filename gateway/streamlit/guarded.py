@@ -46,6 +46,8 @@ _PATIENCE: Final = 1.0  # seconds in the queue after which the visitor is told, 
 _TOLD_EVERY: Final = 3.0
 _UNSUPPORTED: Final = 1003  # RFC 6455 §7.4.1: a kind of data that we cannot accept
 
+_GONE: Final[Message] = {"type": "websocket.disconnect", "code": 1006}
+
 log = structlog.get_logger("gateway.sockets")
 
 
@@ -81,6 +83,7 @@ class GuardedSocket:
         self._streamlit_session: str | None = None
         self._sending_since: float | None = None
         self._told_at = 0.0
+        self._late: asyncio.Task[None] | None = None  # a refusal at the moment of release, on its way
         self._running = self._closed = False
         self.due = self._next_due()
 
@@ -109,16 +112,18 @@ class GuardedSocket:
         try:
             while not self._closed:
                 message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    self._to_app.put_nowait(message)
+                    return
                 if message["type"] == "websocket.receive":
                     await self._received(message)
                 else:
                     self._to_app.put_nowait(message)
-                    if message["type"] == "websocket.disconnect":
-                        return
                 await self._until(lambda: self._to_app.qsize() <= _QUEUE)
         except Exception:
             log.exception("socket.failed", request_id=self.exchange.request_id)
             await self.close(Reason.APPLICATION_ERROR)
+        self._to_app.put_nowait(_GONE)  # whatever ended it, Streamlit waits for nothing more
 
     async def _received(self, message: Message) -> None:
         rate = self.policy.limits.messages
@@ -144,17 +149,21 @@ class GuardedSocket:
     async def _rerun(self, message: BackMsg) -> None:
         state = message.rerun_script
         named = state.page_script_hash or (page_hash(state.page_name) if state.page_name else "")
-        judged = self.access.pages(self.view.asked(state))
-        if judged is not None:
-            await self._refused(judged)
-            if self._running:
-                self._to_app.put_nowait(_frame(stop_script()))
-            await self._tell(*self.view.refuse(judged, named or self.shared.pages.main_hash, seal=self._running))
+        if (judged := self.access.pages(self.view.asked(state))) is not None:
+            await self._refuse_page(judged, named)
             return
         await self._until(lambda: self._sending_since is None)  # who does not read gets nothing more to read
         self.shared.settling.script_runs()
         self.activity.asked(message)
         self.seat.submit(message)
+        if self.seat.weight > self.policy.limits.message:  # clicks that were merged while they waited
+            await self.close(Reason.MESSAGE_TOO_LARGE)
+
+    async def _refuse_page(self, judged: Judged, script_hash: str) -> None:
+        await self._refused(judged)
+        if self._running:
+            self._to_app.put_nowait(_frame(stop_script()))
+        await self._tell(*self.view.refuse(judged, script_hash or self.shared.pages.main_hash, seal=self._running))
 
     async def _until(self, ready: Callable[[], bool]) -> None:
         """Take nothing more from the browser until `ready`, or the end. Rare, so it looks instead of being told."""
@@ -164,7 +173,13 @@ class GuardedSocket:
             patience = 0.02
 
     def _release(self, message: BackMsg) -> None:
-        self._to_app.put_nowait(_frame(frame_of(message)))
+        """Its turn has come. Judged once more: what was allowed when it was asked for may have ended meanwhile."""
+        state = message.rerun_script
+        if (judged := self.access.pages(self.view.asked(state))) is None:
+            self._to_app.put_nowait(_frame(frame_of(message)))
+            return
+        self.seat.finished()
+        self._late = asyncio.get_running_loop().create_task(self._refuse_page(judged, state.page_script_hash))
 
     def _touch(self, read: Incoming) -> None:
         """The session is in use. What a page does by itself keeps nobody signed in who has left."""
@@ -240,6 +255,8 @@ class GuardedSocket:
         self._sending_since = monotonic()
         try:
             await self._send(message)
+        except OSError:  # the visitor has gone; the server tells the application by its next message
+            self._closed = True
         finally:
             self._sending_since = None
 

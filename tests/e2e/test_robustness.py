@@ -156,7 +156,8 @@ def phases(events: list[dict]) -> dict[str, list[str]]:
     for event in events:
         if request_id := event["metadata"].get("correlation_uid"):
             found[request_id].append(event["unmapped"]["gateway"]["phase"])
-    return dict(found)
+    # What happened inside a socket has events of its own.
+    return {each: [phase for phase in left if phase != "activity"] for each, left in found.items()}
 
 
 def outcomes(events: list[dict]) -> list[dict]:
