@@ -124,16 +124,16 @@ class Activity:
 
     def _changed(self, states: WidgetStates) -> Iterable[str]:
         """The widgets whose state differs from that of the run before, and buttons that were pressed."""
-        before, self._states = self._states, {}
+        before, self._states = self._states, (now := {})
         for state in states.widgets[:_WIDGETS]:
-            seen = hash(state.SerializeToString())
-            if before.get(state.id) == seen:
-                self._states[state.id] = seen
+            widget, seen = state.id, hash(state.SerializeToString())
+            if before.get(widget) == seen:
+                now[widget] = seen
                 continue
             pressed = _is_trigger(state)
             if not pressed:
-                self._states[state.id] = seen
-            if pressed or state.id in before or self._differs(state):
+                now[widget] = seen
+            if pressed or widget in before or self._differs(state):
                 yield self._name(state)
 
     def _differs(self, state: WidgetState) -> bool:

@@ -83,6 +83,7 @@ class GuardedSocket:
         self._streamlit_session: str | None = None
         self._sending_since: float | None = None
         self._told_at = 0.0
+        self._asking: BackMsg | None = None  # the rerun that is being put to the line at this moment
         self._late: asyncio.Task[None] | None = None  # a refusal at the moment of release, on its way
         self._running = self._closed = False
         self.due = self._next_due()
@@ -155,7 +156,9 @@ class GuardedSocket:
         await self._until(lambda: self._sending_since is None)  # who does not read gets nothing more to read
         self.shared.settling.script_runs()
         self.activity.asked(message)
+        self._asking = message
         self.seat.submit(message)
+        self._asking = None
         if self.seat.weight > self.policy.limits.message:  # clicks that were merged while they waited
             await self.close(Reason.MESSAGE_TOO_LARGE)
 
@@ -173,9 +176,10 @@ class GuardedSocket:
             patience = 0.02
 
     def _release(self, message: BackMsg) -> None:
-        """Its turn has come. Judged once more: what was allowed when it was asked for may have ended meanwhile."""
+        """Its turn has come. Judged once more if it had to wait: what was allowed then may have ended meanwhile."""
         state = message.rerun_script
-        if (judged := self.access.pages(self.view.asked(state))) is None:
+        judged = None if message is self._asking else self.access.pages(self.view.asked(state))
+        if judged is None:
             self._to_app.put_nowait(_frame(frame_of(message)))
             return
         self.seat.finished()
