@@ -32,8 +32,8 @@ def refusal(brand: Brand, reason: Reason, request_id: str, place: int) -> list[F
         _markdown([_MAIN, place, 1], f"{plain(outcome.meaning)}\n\n{plain(outcome.advice)}"),
         _markdown(
             [_MAIN, place, 2],
-            f":gray[{plain(brand.name)} · {outcome.status} · reason `{reason.value}` · reference "
-            f"`{request_id}`{help_line}]",
+            f":gray[Reference `{request_id}` · reason `{reason.value}` · {outcome.status}]\n\n"
+            f":gray[{plain(brand.name)}{help_line}]",
         ),
     ]
 
@@ -44,7 +44,7 @@ def waiting(ahead: int) -> ForwardMsg:
     message.metadata.delta_path[:] = [_EVENT, 0]
     place = "You are next." if ahead == 0 else f"{ahead} before you."
     message.delta.new_element.toast.body = f"**The tool is busy.** Your request is in the queue. {place}"
-    message.delta.new_element.toast.icon = "⏳"
+    message.delta.new_element.toast.icon = ":material/hourglass_top:"
     return message
 
 

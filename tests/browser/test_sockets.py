@@ -27,7 +27,7 @@ def test_a_refused_page_is_told_inside_the_app(rooms, watched):
     expect(page.get_by_role("heading", name=NO_ACCESS)).to_be_visible(timeout=10_000)
     text = page.get_by_test_id("stMain").inner_text()
     assert "denied-by-rule" in text
-    assert re.search(r"reference\s+[0-9a-f]{32}", text)
+    assert re.search(r"Reference\s+[0-9a-f]{32}", text)
     assert "4711" not in page.content()
     page.get_by_role("link", name="Library").click()
     expect(page.get_by_role("heading", name="Library")).to_be_visible(timeout=10_000)
