@@ -100,7 +100,7 @@ def baked(directory: Path) -> Path:
 
 
 def busy_policies(directory: Path, at_once: int | None = None) -> Path:
-    """The bundled policy, released with a rate of requests and a number of sockets that no load reaches.
+    """The bundled policy, released with rates of requests and messages and a number of sockets that no load reaches.
 
     They are counted, and nobody is refused. `at_once` becomes the number of scripts that run at once.
 
@@ -114,7 +114,8 @@ def busy_policies(directory: Path, at_once: int | None = None) -> Path:
     if found != 1:
         raise ValueError(f"{newest.name} has {found} request rates of the known form")
     scripts = "" if at_once is None else f"\nscripts = {{ at_once = {at_once} }}"
-    text = SOCKETS.sub(f"sockets = {{ per_session = 10000, per_client = 10000 }}{scripts}", text)
+    sockets = 'sockets = { per_session = 10000, per_client = 10000, new = "100000/s" }'
+    text = SOCKETS.sub(f'{sockets}\nmessages = {{ rate = "1000000/s", burst = 1000000 }}{scripts}', text)
     changed = directory / f"{int(newest.name[:4]) + 1:04}-benchmark.toml"
     changed.write_text(text)
     command: list[str | Path] = [PROGRAM, "policy", "release", changed.name[:4], "--policies", directory]

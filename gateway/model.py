@@ -363,7 +363,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class ScriptLimits:
-    """How many scripts run at once in one process; None: by its processors (`streamlit/governor.py`)."""
+    """How many scripts run at once in one process; None: four (`streamlit/governor.py`)."""
 
     at_once: int | None = None
 

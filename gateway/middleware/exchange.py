@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic_ns
 
-from starlette.types import Scope
+from starlette.types import Scope, Send
 
 from gateway.model import (
     Decision,
@@ -41,6 +41,8 @@ class Exchange:
 
     session_started: datetime | None = None  # of the session that it belongs to, if it has one
     session_seen: datetime | None = None
+
+    wire: Send | None = None  # the server's own send: frames of an accepted socket concern no layer in between
 
     decision: Decision | None = None
     recorded: bool = False

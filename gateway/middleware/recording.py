@@ -40,6 +40,7 @@ class Recording:
             await answer_bare(scope, send, 500, 1011, "internal error")
             return
         scope[SCOPE_KEY] = exchange
+        exchange.wire = send if scope["type"] == "websocket" else None
         try:
             await self.app(scope, _counted_receive(receive, exchange), _counted_send(send, exchange))
         finally:

@@ -24,6 +24,7 @@ INTERVAL: Final = 30.0
 _ACTIONS: Final = 24  # different widgets that one sum names; the rest is counted
 _COUNTED: Final = 256  # different widgets that are counted between two sums: ids come from the wire
 _WIDGETS: Final = 2_000  # widgets of a page whose kind and last state are remembered
+_NO_WIDGETS: Final = frozenset({"markdown", "text", "heading", "code", "alert", "table", "empty", "imgs", "space"})
 _PREFIX: Final = "$$ID-"  # `$$ID-<hash>-<key>`; the key is `None` when the author gave none
 
 
@@ -38,6 +39,7 @@ class Activity:
         self._states: dict[str, int] = {}
         self._actions: Counter[str] = Counter()
         self._sums: Counter[str] = Counter()
+        self._bytes_out = 0
         self._asked_at: float | None = None
         self._begun_at: float | None = None
         self._since = monotonic()
@@ -45,7 +47,7 @@ class Activity:
     @property
     def due(self) -> bool:
         """Whether a sum should be written now."""
-        return bool(self._sums) and monotonic() - self._since >= INTERVAL
+        return bool(self._sums or self._bytes_out) and monotonic() - self._since >= INTERVAL
 
     def asked(self, rerun: BackMsg) -> None:
         """The visitor, or their browser by itself, has asked for a run."""
@@ -79,16 +81,19 @@ class Activity:
         elif status not in FINAL:
             self._sums["interrupted"] += 1
 
-    def shown(self, message: ForwardMsg, size: int) -> None:
-        """Something has left for the visitor, `size` bytes."""
-        self._sums["bytes_out"] += size
-        if message.WhichOneof("type") == "delta" and message.delta.WhichOneof("type") == "new_element":
-            element = message.delta.new_element
-            kind = element.WhichOneof("type")
-            if kind == "exception":
-                self._sums["exceptions_shown"] += 1
-            elif kind is not None and len(self._kinds) < _WIDGETS:
-                self._learn(kind, getattr(element, kind))
+    def shown(self, message: ForwardMsg, size: int) -> str | None:
+        """Something has left for the visitor, `size` bytes; the kind of the element if it is one."""
+        self._bytes_out += size
+        delta = message.delta if message.WhichOneof("type") == "delta" else None
+        if delta is None or delta.WhichOneof("type") != "new_element":
+            return None
+        element = delta.new_element
+        kind: str | None = element.WhichOneof("type")
+        if kind == "exception":
+            self._sums["exceptions_shown"] += 1
+        elif kind is not None and kind not in _NO_WIDGETS and len(self._kinds) < _WIDGETS:
+            self._learn(kind, getattr(element, kind))
+        return kind
 
     def on_page(self, page: str | None) -> None:
         """The visitor is on that page now."""
@@ -104,6 +109,9 @@ class Activity:
 
     def write(self) -> None:
         """Write the sum of what happened since the last one, if anything did."""
+        if self._bytes_out:
+            self._sums["bytes_out"] += self._bytes_out
+            self._bytes_out = 0
         if self._sums:
             named = self._actions.most_common(_ACTIONS)
             if more := self._actions.total() - sum(count for _, count in named):

@@ -41,6 +41,7 @@ from gateway.web.brand import Brand
 SLOW: Final = 10.0
 """Seconds for which a message may wait until the visitor's side has read what came before it."""
 
+_NOTED: Final = 256 * 1024  # bytes of messages that have left and are not yet accounted for
 _QUEUE: Final = 64  # messages that wait for Streamlit; it takes them at once unless the loop is late
 _PATIENCE: Final = 1.0  # seconds in the queue after which the visitor is told, and then every so many
 _TOLD_EVERY: Final = 3.0
@@ -81,6 +82,8 @@ class GuardedSocket:
         self.activity = Activity(self._note)
         self.seat = shared.governor.seat(owner_of(exchange), exchange.policy.limits.scripts, self._release)
         self._streamlit_session: str | None = None
+        self._left: list[tuple[ForwardMsg, int]] = []
+        self._left_bytes = 0
         self._sending_since: float | None = None
         self._told_at = 0.0
         self._asking: BackMsg | None = None  # the rerun that is being put to the line at this moment
@@ -102,6 +105,7 @@ class GuardedSocket:
             pump.cancel()
             await asyncio.gather(pump, return_exceptions=True)
             self.seat.close()
+            self._account()
             self.activity.write()
             if self._streamlit_session is not None:
                 self.shared.ownership.closed(self._streamlit_session)
@@ -127,6 +131,7 @@ class GuardedSocket:
         self._to_app.put_nowait(_GONE)  # whatever ended it, Streamlit waits for nothing more
 
     async def _received(self, message: Message) -> None:
+        self._account()
         rate = self.policy.limits.messages
         if not self._meter.admits("", rate, monotonic()):
             await self.close(Reason.RATE_LIMITED)
@@ -213,8 +218,16 @@ class GuardedSocket:
             log.exception("socket.unknown-frame", request_id=self.exchange.request_id)  # no Streamlit that we know
             await self.close(Reason.APPLICATION_ERROR)
             return
+        kind = parsed.WhichOneof("type")
+        if kind == "delta" and self.view.passes(parsed):  # nearly every message of a run
+            self._leaves(parsed, message["bytes"])
+            await self._write(message)
+            return
+        if kind != "script_finished":  # for which somebody waits
+            self._account()
         self._observe(parsed)
         await self._show(self.view.shows(parsed), message)
+        self._account()
 
     def _observe(self, message: ForwardMsg) -> None:
         """What the message says about the run and the session, whether it leaves or not."""
@@ -239,17 +252,29 @@ class GuardedSocket:
             self._to_app.put_nowait(_frame(stop_script()))
         for message in passed.messages:
             frame = original["bytes"] if original is not None and not passed.changed else frame_of(message)
-            await self._write({"type": "websocket.send", "bytes": self._granted(message, frame)})
+            self._leaves(message, frame)
+            await self._write({"type": "websocket.send", "bytes": frame})
         self.activity.on_page(None if self.view.sealed else self.view.page)
 
-    def _granted(self, message: ForwardMsg, frame: bytes) -> bytes:
-        """The frame as it leaves; the visitor may fetch what it names."""
-        self.activity.shown(message, len(frame))
-        if self._streamlit_session is not None:
-            ownership, owner = self.shared.ownership, self.exchange.context.session
-            uploads.learn(ownership, self._streamlit_session, message)
-            media.learn(ownership, owner, self._streamlit_session, message, frame)
-        return frame
+    def _leaves(self, message: ForwardMsg, frame: bytes) -> None:
+        """The visitor may fetch what the message names; the rest of what there is to note of it can wait."""
+        if media.MARK in frame and self._streamlit_session is not None:
+            owner = self.exchange.context.session
+            media.learn(self.shared.ownership, owner, self._streamlit_session, message, frame)
+        self._left.append((message, len(frame)))
+        self._left_bytes += len(frame)
+        if self._left_bytes > _NOTED:
+            self._account()
+
+    def _account(self) -> None:
+        """Note what has left: not while a run is drawn, but before anything is asked that depends on it."""
+        for message, size in self._left:
+            element = self.activity.shown(message, size)
+            self.view.took(message)
+            if self._streamlit_session is not None and (element is None or element in uploads.MAY_TAKE_FILES):
+                uploads.learn(self.shared.ownership, self._streamlit_session, message)
+        self._left.clear()
+        self._left_bytes = 0
 
     async def _tell(self, *messages: ForwardMsg) -> None:
         for frame in notice.frames(messages):
@@ -257,8 +282,13 @@ class GuardedSocket:
 
     async def _write(self, message: Message) -> None:
         self._sending_since = monotonic()
+        exchange = self.exchange
         try:
-            await self._send(message)
+            if exchange.wire is not None and message["type"] == "websocket.send":
+                exchange.bytes_out += len(message["bytes"])  # as Recording would
+                await exchange.wire(message)
+            else:
+                await self._send(message)
         except OSError:  # the visitor has gone; the server tells the application by its next message
             self._closed = True
         finally:
@@ -291,6 +321,7 @@ class GuardedSocket:
             self.exchange.policy = policy
         self.access.forget()
         self.due = self._next_due()
+        self._account()
         await self._show(self.view.rejudge())
 
     @property

@@ -29,6 +29,9 @@ PATH: Final = "/_stcore/upload_file/"
 
 # Elements that take files. A chat input does only if it says so.
 _TAKE_FILES: Final = frozenset({"file_uploader", "camera_input", "audio_input"})
+MAY_TAKE_FILES: Final = _TAKE_FILES | {"chat_input"}
+"""Kinds of elements that `learn` has to be told of."""
+
 _OF_THE_BODY: Final = frozenset({b"content-type", b"content-length"})
 _DONE: Final = 204  # what Streamlit answers to an upload and to a removal
 _GONE: Final[Message] = {"type": "http.disconnect"}

@@ -60,10 +60,11 @@ class View:
         self.template = template
         self.words = words
         self.page: str | None = None  # what the visitor is shown, once the app has named it
-        self.sealed = False
+        self.sealed = self._noticed = False
         self._declared: dict[str, str] = {}  # hash -> path, as the app has declared them to this visitor
         self._claimed: dict[str, str] = {}  # hash -> path, as the visitor's browser has named and the hash confirmed
         self._navigation: ForwardMsg | None = None
+        self._current: frozenset[str] = frozenset()  # hashes of what is shown: the common code, and the page
         self._place = 0
 
     # --- inwards ----------------------------------------------------------------------------------------------
@@ -128,6 +129,14 @@ class View:
 
     # --- outwards ---------------------------------------------------------------------------------------------
 
+    def passes(self, message: ForwardMsg) -> bool:
+        """Whether a delta may leave as it is. False: ask `shows`, which says what happens instead.
+
+        Asked for nearly every message, so it only compares: that the page may still be had is asked when a run begins,
+        and by whoever watches the open sockets (`sockets.py`).
+        """
+        return not self.sealed and message.metadata.active_script_hash in self._current
+
     def shows(self, message: ForwardMsg) -> Passed:
         """What leaves for this message of the app."""
         kind = message.WhichOneof("type")
@@ -141,9 +150,15 @@ class View:
             return _NOTHING
         if (judged := self._revoked()) is not None:
             return self._seal((), judged)
-        if kind in _CONTENT and not self._belongs(message):
+        if kind in _CONTENT and not self._belongs(message.metadata.active_script_hash):
             return _NOTHING
         return Passed((message,))
+
+    def took(self, message: ForwardMsg) -> None:
+        """A delta has left: note which places of the page are taken, so that a notice does not stand on one."""
+        path = message.metadata.delta_path
+        if len(path) > 1 and path[0] == _MAIN and path[1] >= self._place:
+            self._place = path[1] + 1
 
     def rejudge(self) -> Passed:
         """To be called when the policy has changed: the notice, if the visitor may no longer have what they look at."""
@@ -158,7 +173,8 @@ class View:
     def _begins(self, message: ForwardMsg) -> Passed:
         session = message.new_session
         self._place = 0
-        self.sealed = False
+        self.sealed = self._noticed = False
+        self._current = frozenset({"", session.main_script_hash, session.page_script_hash})
         # Where the script lies, and on what it runs, is nobody's business in the browser.
         session.main_script_path = PurePath(session.main_script_path).name
         session.initialize.environment_info.python_version = ""
@@ -194,6 +210,7 @@ class View:
         if not judged.allowed:
             return self._seal((message,), judged)
         self.sealed = False
+        self._current = frozenset({"", self.pages.main_hash, navigation.page_script_hash})
         return Passed((message,), changed=True)
 
     def _hide(self, message: ForwardMsg) -> None:
@@ -219,14 +236,13 @@ class View:
 
     def _seal(self, before: tuple[ForwardMsg, ...], judged: Judged) -> Passed:
         self.sealed = True
+        if self._noticed:  # `new_session` and `navigation` both name the page
+            return Passed(before, changed=True)
+        self._noticed = True
         return Passed((*before, *self.words(judged.decision.reason, self._place)), changed=True, refused=judged)
 
-    def _belongs(self, message: ForwardMsg) -> bool:
-        """Whether content is of a page that the visitor may have; notes which places of the page are taken."""
-        path = message.metadata.delta_path
-        if len(path) > 1 and path[0] == _MAIN and path[1] >= self._place:
-            self._place = path[1] + 1
-        active = message.metadata.active_script_hash
-        if not active or active == self.pages.main_hash or self._declared.get(active) == self.page:
+    def _belongs(self, active: str) -> bool:
+        """Whether content that names this page's hash is of a page that the visitor may have."""
+        if active in self._current or self._declared.get(active) == self.page:
             return True
         return self.access.pages(self._paths_of(active)) is None
