@@ -124,7 +124,8 @@ class GuardedSocket:
                     await self._received(message)
                 else:
                     self._to_app.put_nowait(message)
-                await self._until(lambda: self._to_app.qsize() <= _QUEUE)
+                if self._to_app.qsize() > _QUEUE:
+                    await self._until(lambda: self._to_app.qsize() <= _QUEUE)
         except Exception:
             log.exception("socket.failed", request_id=self.exchange.request_id)
             await self.close(Reason.APPLICATION_ERROR)
@@ -158,13 +159,14 @@ class GuardedSocket:
         if (judged := self.access.pages(self.view.asked(state))) is not None:
             await self._refuse_page(judged, named)
             return
-        await self._until(lambda: self._sending_since is None)  # who does not read gets nothing more to read
+        if self._sending_since is not None:
+            await self._until(lambda: self._sending_since is None)  # who does not read gets nothing more to read
         self.shared.settling.script_runs()
         self.activity.asked(message)
         self._asking = message
         self.seat.submit(message)
         self._asking = None
-        if self.seat.weight > self.policy.limits.message:  # clicks that were merged while they waited
+        if self.seat.stands and self.seat.weight > self.policy.limits.message:  # clicks, merged while they wait
             await self.close(Reason.MESSAGE_TOO_LARGE)
 
     async def _refuse_page(self, judged: Judged, script_hash: str) -> None:
