@@ -27,7 +27,7 @@ _LIFECYCLE: Final = frozenset({"session_status_changed", "script_finished", "hea
 _CONTENT: Final = frozenset({"delta", "ref_hash"})
 _MAIN: Final = 0  # Streamlit's root container of the page itself
 _NO_NAME: Final = OUTCOMES[Reason.DENIED_BY_RULE].title  # the browser's tab shows it
-_ENTRY_LIMIT: Final = 256  # pages of one navigation that are looked at; what comes after them is not shown
+_ENTRY_LIMIT: Final = 2_000  # pages of one navigation that are looked at; what comes after them is not shown
 
 Notice = Callable[[Reason, int], list[ForwardMsg]]
 
@@ -60,7 +60,8 @@ class View:
         self.template = template
         self.words = words
         self.page: str | None = None  # what the visitor is shown, once the app has named it
-        self.sealed = self._noticed = False
+        self.sealed = True  # until a run begins: the rest of one that an earlier socket saw begin is nobody's page
+        self._noticed = False
         self._declared: dict[str, str] = {}  # hash -> path, as the app has declared them to this visitor
         self._claimed: dict[str, str] = {}  # hash -> path, as the visitor's browser has named and the hash confirmed
         self._navigation: ForwardMsg | None = None
@@ -204,10 +205,12 @@ class View:
         self.pages.learn(pages)
         self._declared = {page.hash: page.path for page in pages}
         self.page = self._declared.get(navigation.page_script_hash)
-        judged = self.access.page(self.page if self.page is not None else "/")
         self._hide(message)
         self._navigation = message
-        if not judged.allowed:
+        if self.page is None:  # the menu does not say what it has come to: beyond our limit, or not a page
+            self.sealed = True
+            return Passed((message,), changed=True)
+        if not (judged := self.access.page(self.page)).allowed:
             return self._seal((message,), judged)
         self.sealed = False
         self._current = frozenset({"", self.pages.main_hash, navigation.page_script_hash})
@@ -243,6 +246,7 @@ class View:
 
     def _belongs(self, active: str) -> bool:
         """Whether content that names this page's hash is of a page that the visitor may have."""
-        if active in self._current or self._declared.get(active) == self.page:
+        if active in self._current:
             return True
-        return self.access.pages(self._paths_of(active)) is None
+        paths = self._paths_of(active)
+        return bool(paths) and self.access.pages(paths) is None  # a page that nobody has declared is nobody's

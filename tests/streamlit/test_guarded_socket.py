@@ -260,6 +260,29 @@ def test_content_that_names_a_closed_page_does_not_leave_on_an_open_one(guard):
     assert b"content of library" in left
 
 
+def test_nothing_leaves_before_a_run_has_begun(guard):
+    """The rest of a run that an earlier socket of the session has seen begin is of a page that nobody named here."""
+    said = [content("vault", VAULT), content("vault", MAIN), other("logo"), begins(MAIN), content("everybody", MAIN)]
+    left = b"".join(guard.run(says(said)).left)
+    assert b"content of vault" not in left
+    assert b"content of everybody" in left
+
+
+def test_a_menu_that_does_not_hold_its_own_page_shows_nothing(guard):
+    """A page that is not among the pages that the app declares has no path to be judged by."""
+    message = ForwardMsg.FromString(navigates("library"))
+    message.navigation.page_script_hash = VAULT
+    del message.navigation.app_pages[1]
+    said = [begins(MAIN), message.SerializeToString(), content("vault", VAULT), content("vault", MAIN)]
+    assert b"content of vault" not in b"".join(guard.run(says(said)).left)
+
+
+def test_content_of_a_page_that_nobody_has_declared_does_not_leave(guard):
+    """A hash that stands for no known page cannot be judged."""
+    said = [begins(MAIN), navigates("library"), content("vault", calc_hash("never declared"))]
+    assert b"content of vault" not in b"".join(guard.run(says(said)).left)
+
+
 def test_bytes_that_are_no_message_of_streamlits_end_the_socket(guard):
     """What cannot be read cannot be judged, so it does not leave."""
     wire = guard.run(says([b"\xff\xff\xffsecret"]))
