@@ -15,7 +15,7 @@ from gateway.policy.decide import decide
 from gateway.policy.lease import lease_until
 
 RERUN = "rerun_script"
-_KEPT = 256  # answers of one socket: more pages than a menu has
+_KEPT = 1_024  # answers of one socket: more than the pages of a menu
 ACCESS = "gateway.access"
 """Key of the scope under which a socket's `Access` goes down to whoever hands it over to Streamlit."""
 

@@ -27,7 +27,7 @@ _LIFECYCLE: Final = frozenset({"session_status_changed", "script_finished", "hea
 _CONTENT: Final = frozenset({"delta", "ref_hash"})
 _MAIN: Final = 0  # Streamlit's root container of the page itself
 _NO_NAME: Final = OUTCOMES[Reason.DENIED_BY_RULE].title  # the browser's tab shows it
-_ENTRY_LIMIT: Final = 2_000  # pages of one navigation that are looked at; what comes after them is not shown
+_ENTRY_LIMIT: Final = 1_000  # pages of one navigation that are looked at; what comes after them is not shown
 
 Notice = Callable[[Reason, int], list[ForwardMsg]]
 
