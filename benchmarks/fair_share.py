@@ -70,7 +70,6 @@ def main(
 
     python -m benchmarks.fair_share --visitors 40 --seconds 10
     """
-    RESULTS.mkdir(exist_ok=True)
     known: dict[str, Serve] = {"bare": sides.bare, "gateway": sides.gateway}
     shares = []
     for name, serve in known.items():
@@ -103,6 +102,7 @@ def reached(share: Share) -> bool:
 @contextmanager
 def _server(serve: Serve, at_once: int | None) -> Iterator[Side]:
     # Beside the results, not in /tmp: there a memory file system would make the record look cheaper than it is.
+    RESULTS.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=".state-", dir=RESULTS) as home,
         serve(Conditions(Path(home), script=SCRIPT, at_once=at_once)) as side,
