@@ -283,6 +283,8 @@ class GuardedSocket:
             await self._write({"type": "websocket.send", "bytes": frame})
 
     async def _write(self, message: Message) -> None:
+        if self._closed:  # while a refusal was being recorded: nobody hears what comes after
+            return
         self._sending_since = monotonic()
         exchange = self.exchange
         try:
