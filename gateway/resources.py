@@ -54,7 +54,10 @@ class Resources:
         revisions = Revisions(settings.policies)
         brand = brand_of(settings.brand)
         state = StateDirectory.prepare(settings.state_dir)
-        options = LedgerOptions(ack_timeout=settings.audit.ack_timeout, segment_size=settings.audit.segment_size)
+        audit = settings.audit
+        options = LedgerOptions(
+            ack_timeout=audit.ack_timeout, segment_size=audit.segment_size, on_damage=audit.on_damage
+        )
         ledger = Ledger.open(state.audit_directory(), origin=f"{state.instance}/w0", options=options)
         return cls(settings, revisions, state, ledger, Recorder(ledger, settings.audit.on_failure), brand)
 

@@ -59,6 +59,7 @@ Line = Annotated[
 File = Annotated[Path, Meta(description="the path of a file")]
 Directory = Annotated[Path, Meta(description="the path of a directory")]
 OnFailure = Annotated[Literal["deny", "degrade"], Meta(description="deny or degrade")]
+OnDamage = Annotated[Literal["refuse", "set-aside"], Meta(description="refuse or set-aside")]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error", "critical"],
     Meta(description="debug, info, warning, error or critical"),
@@ -123,6 +124,7 @@ class Audit:
     """The record. `ack_timeout` in seconds, `segment_size` in bytes."""
 
     on_failure: OnFailure = "deny"
+    on_damage: OnDamage = "refuse"
     ack_timeout: Seconds = 2.0
     segment_size: SegmentSize = 64 * 1024**2
 

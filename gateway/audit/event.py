@@ -53,8 +53,8 @@ class Event(Struct, frozen=True, gc=False):
         return self
 
     def line(self, sequence: int, log_name: bytes, durability: bytes) -> bytes:
-        """The complete line. `log_name` and `durability` are JSON strings with their quotes."""
-        return b'{"metadata":{"sequence":%d,"log_name":%b,%b,"durability":%b}}}\n' % (
+        """The line without its newline: a leaf. `log_name` and `durability` are JSON strings with their quotes."""
+        return b'{"metadata":{"sequence":%d,"log_name":%b,%b,"durability":%b}}}' % (
             sequence,
             log_name,
             self.body,

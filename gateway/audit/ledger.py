@@ -8,24 +8,31 @@ kernel.
 """
 
 import fcntl
+import logging
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, Self
 
 from gateway import __version__
+from gateway.audit.chain import Chain
+from gateway.audit.directory import SegmentFiles
 from gateway.audit.events import Durability, Event, lifecycle
 from gateway.audit.inbox import Entry, Inbox, Receipt
+from gateway.audit.keys import EpochKeys
 from gateway.audit.options import DEFAULTS, LedgerOptions
 from gateway.audit.recovery import Recovered, recover
 from gateway.audit.reserve import Reserve
-from gateway.audit.segment import FORMAT, Header, Segment, segment_path, sync_directory
+from gateway.audit.segment import Segment, sync_directory
 from gateway.audit.stamp import Stamp, stamp
+from gateway.audit.statements import DamagedLogError, check_origin
 from gateway.audit.writer import Writer
 from gateway.errors import LedgerError
 
 __all__ = ["Durability", "Event", "Ledger", "LedgerHealth", "LedgerOptions", "Receipt", "ledger_directory"]
+
+log = logging.getLogger("gateway.audit")
 
 _LOCK: Final = "LOCK"
 _HINT_IN_USE: Final = "each process needs a directory of its own: another instance name or worker number"
@@ -70,6 +77,7 @@ class Ledger:
         Raises:
             LedgerError: in use by another process, not writable, no space, or damaged.
         """
+        check_origin(origin)
         try:
             _make_private(directory)
             lock = _take_lock(directory)
@@ -78,10 +86,31 @@ class Ledger:
         try:
             inbox = Inbox(options.queue_events, options.queue_bytes)
             ledger = cls(inbox, _open_writer(directory, origin, options, inbox), lock)
+        except DamagedLogError as error:
+            os.close(lock)
+            if options.on_damage == "refuse":
+                raise
+            return cls._beside(directory, origin, options, error)
         except BaseException as error:
             os.close(lock)
             raise _refusal(directory, error) if isinstance(error, OSError) else error from error
         ledger._writer.start()
+        return ledger
+
+    @classmethod
+    def _beside(cls, directory: Path, origin: str, options: LedgerOptions, error: DamagedLogError) -> Self:
+        """A new log in the place of a damaged one, which is kept beside it as it was found."""
+        aside = directory.with_name(f"{directory.name}.damaged-{stamp().time}")
+        try:
+            directory.rename(aside)
+            sync_directory(directory.parent)
+        except OSError as failure:
+            raise _refusal(directory, failure) from failure
+        log.critical("the audit log is damaged, and was set aside: %s", error)
+        ledger = cls.open(directory, origin=origin, options=replace(options, on_damage="refuse"))
+        facts = {"directory": aside.name, "problem": str(error)}
+        told = lifecycle("audit.set_aside", "a damaged log was set aside, and this one begun", facts, stamp())
+        ledger.append(told, Durability.BEFORE).wait(options.ack_timeout)
         return ledger
 
     def append(self, event: Entry, durability: Durability) -> Receipt:
@@ -137,34 +166,38 @@ def _open_writer(directory: Path, origin: str, options: LedgerOptions, inbox: In
     state = recover(directory, now)
     reserve = Reserve(directory / "reserve", options.reserve)
     reserve.create()
-    segment = _open_segment(directory, origin, options, state, now)
-    writer = Writer(directory, inbox, options, origin=origin, segment=segment, reserve=reserve, sequence=state.sequence)
+    chain, segment = _open_segment(directory, origin, options, state, now)
+    writer = Writer(directory, inbox, options, chain=chain, origin=origin, segment=segment, reserve=reserve)
     try:
-        writer.append_own(_first_events(origin, state))
+        writer.append_own(_first_events(origin, state, announce=options.announce))
     except OSError:
         segment.close()
         raise
     return writer
 
 
-def _open_segment(directory: Path, origin: str, options: LedgerOptions, state: Recovered, now: int) -> Segment:
-    if state.header is None or state.header.origin != origin:
-        # A log that moved to another name goes on in a new segment, so that a header is true for every line below it.
-        return Segment.create(directory, Header(FORMAT, origin, state.sequence, now), options.segment_size)
-    path = segment_path(directory, state.header.start)
-    return Segment.reopen(path, state.header, state.size, options.segment_size)
+def _open_segment(
+    directory: Path, origin: str, options: LedgerOptions, state: Recovered, now: int
+) -> tuple[Chain, Segment]:
+    keys = EpochKeys(directory, origin)
+    if state.header is None:
+        chain, epoch = Chain.begin(origin, keys, now)
+        return chain, Segment.create(directory, epoch.header, epoch.commit, options.segment_size)
+    if state.header.origin != origin:
+        raise LedgerError(f"{directory}: the log of {state.header.origin}, not of {origin}", _HINT_IN_USE)
+    chain = Chain(origin, keys, keys.of(state.header.vkey), state.tree)
+    path = SegmentFiles(directory, state.header.start).lines
+    return chain, Segment.reopen(path, state.header, state.size, options.segment_size)
 
 
-def _first_events(origin: str, state: Recovered) -> list[Event]:
+def _first_events(origin: str, state: Recovered, *, announce: bool) -> list[Event]:
     facts = {
         "origin": origin,
         "version": __version__,
         "process": os.getpid(),
         "orderly_stop_before": state.last_code in ("", "audit.stop") and state.torn is None,
     }
-    if state.header is not None and state.header.origin != origin:
-        facts["previous_origin"] = state.header.origin
-    events = [lifecycle("audit.start", "the record is open", facts, stamp())]
+    events = [lifecycle("audit.start", "the record is open", facts, stamp())] if announce else []
     if (torn := state.torn) is not None:
         found = {"torn_bytes": torn.bytes, "sha256": torn.sha256, "file": torn.file}
         events.append(lifecycle("audit.recovered", "an incomplete end was moved aside", found, stamp()))

@@ -36,6 +36,7 @@ _ALARMS: Final = {
     "audit.suppressed": (4, 2),
     "audit.recovered": (3, 1),
     "audit.clock_step": (2, 1),
+    "audit.set_aside": (4, 2),
     "gateway.degraded": (3, 2),
 }
 
@@ -127,9 +128,16 @@ def script_error(
 
 
 def admin_action(
-    operation: str, by: Principal, source: str, facts: Mapping[str, object], stamp: Stamp, *, succeeded: bool = True
+    operation: str,
+    by: Principal,
+    source: str,
+    facts: Mapping[str, object],
+    stamp: Stamp,
+    *,
+    code: str = "admin.action",
+    succeeded: bool = True,
 ) -> Event:
-    """What an administrator did (`admin.action`), such as `session.revoke`.
+    """What an administrator did (`admin.action`, or a `code` of its own such as `audit.query`).
 
     `source` is an address, or the host's name for a command.
     """
@@ -138,7 +146,7 @@ def admin_action(
         kept, erased = details(facts, caps)
         return event_of(
             ocsf.ApiActivity(
-                metadata=metadata(stamp, "admin.action", _WITH_ACTOR),
+                metadata=metadata(stamp, short(code), _WITH_ACTOR),
                 category_uid=6,
                 class_uid=_API,
                 activity_id=_OTHER,

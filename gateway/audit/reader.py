@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.audit.segment import segment_path, segments
+from gateway.audit.directory import SegmentFiles, live
 
 _BLOCK: Final = 1024 * 1024
 
@@ -44,13 +44,13 @@ def parse(raw: bytes) -> Line | None:
 
 def logs(state: Path) -> list[Path]:
     """The directories of all logs below a state directory."""
-    return sorted(path for path in (state / "audit").glob("*/*") if segments(path))
+    return sorted(path for path in (state / "audit").glob("*/*") if live(path))
 
 
 def last(directory: Path) -> Iterator[Line]:
     """The events of one log, newest first."""
-    for _, path in reversed(segments(directory)):
-        for raw in _backwards(path):
+    for segment in reversed(live(directory)):
+        for raw in _backwards(segment.lines):
             if (line := parse(raw)) is not None:
                 yield line
 
@@ -83,23 +83,23 @@ class Cursor:
     @classmethod
     def at_end(cls, directory: Path) -> "Cursor":
         """Behind everything that the log holds now."""
-        found = segments(directory)
-        return cls(directory, found[-1][0], _complete_size(found[-1][1])) if found else cls(directory)
+        found = live(directory)
+        return cls(directory, found[-1].start, _complete_size(found[-1].lines)) if found else cls(directory)
 
     def read(self) -> Iterator[Line]:
         """The events that came since."""
         while (start := self._segment()) is not None:
-            yield from self._rest_of(segment_path(self.directory, start))
-            following = [first for first, _ in segments(self.directory) if first > start]
+            yield from self._rest_of(SegmentFiles(self.directory, start).lines)
+            following = [each.start for each in live(self.directory) if each.start > start]
             if not following:
                 return
             # The next segment exists, so this one is complete: its last bytes may have come after we looked.
-            yield from self._rest_of(segment_path(self.directory, start))
+            yield from self._rest_of(SegmentFiles(self.directory, start).lines)
             self.start, self.at = following[0], 0
 
     def _segment(self) -> int | None:
-        if self.start < 0 and (found := segments(self.directory)):
-            self.start = found[0][0]
+        if self.start < 0 and (found := live(self.directory)):
+            self.start = found[0].start
         return self.start if self.start >= 0 else None
 
     def _rest_of(self, path: Path) -> Iterator[Line]:

@@ -1,47 +1,57 @@
-"""What a directory of segments holds after whatever has happened to it, and what must be removed before writing on.
+"""What a log's directory holds after whatever has happened to it, and what must be removed before writing on.
 
 Rules, in this order:
-1. The segments must be complete: the first starts at 0, and each ends where the next begins. Otherwise: refuse.
-2. In the last segment, a line is good when it is complete, valid JSON and, if it is an event, the next in sequence.
-3. What follows the last good line was never acknowledged when it is a torn tail: half a line, garbage without events
-   behind it, or zeros (blocks that the file system had reserved and not written when the power went) in the last 8 MiB.
-   It is moved to `torn-<sequence>-<time>.bin` and reported.
-4. Bad bytes with events behind them are damage to what had been acknowledged, or somebody's edit: refuse.
+1. Every earlier segment must be there, or its seal must say that it was pruned; each must be the one whose end the next
+   one's header names, with a key that the one before has signed for. Otherwise: refuse.
+2. The last segment is good up to its last commit whose signature is right and whose root is that of the events before
+   it. All that was acknowledged lies before such a commit.
+3. What follows was never acknowledged, and is moved to `torn-<sequence>-<time>.bin` and reported: half a batch, zeros
+   (blocks that the file system had reserved and not written when the power went), garbage.
+4. It *was* acknowledged when the checkpoint, which is written after the disk has confirmed, says so, or when two good
+   signatures stand in it (a batch is only begun when the one before is on the disk). That is damage, or somebody's
+   edit: refuse.
 """
 
 import os
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from gateway.audit.segment import FORMAT, Header, segment_path, segments, sync_directory
-from gateway.errors import LedgerError
+from gateway.audit.chain import Commit
+from gateway.audit.directory import SegmentFiles, checkpoint_path, known
+from gateway.audit.history import check_history
+from gateway.audit.note import is_signed, size_of_checkpoint
+from gateway.audit.segment import Header, sync_directory
+from gateway.audit.statements import (
+    DAMAGED,
+    DamagedLogError,
+    is_signed_commit,
+    read_commit,
+    read_header,
+    root_of,
+    tree_of,
+)
+from gateway.audit.tree import Tree, leaf_hash
 
 # Twice the greatest batch: nothing that was never acknowledged can be longer.
 TAIL: Final = 8 * 1024 * 1024
-_HINT: Final = (
-    "keep a copy of the directory for inquiry; restore the missing bytes from a backup, "
-    "or start a new log in another directory"
-)
+_COMMIT = re.compile(rb'\{"cp":\d+,[^\n]*\}\n')
+_UNFINISHED = re.compile(r"seg-\d{12}\.tmp")
 
 
 class _Metadata(msgspec.Struct, frozen=True, gc=False):
-    sequence: int
     event_code: str = ""
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
-    metadata: _Metadata | None = None
+    metadata: _Metadata
 
 
 _LINES: Final = msgspec.json.Decoder(_Line)
-_HEADERS: Final = msgspec.json.Decoder(Header)
-_EVENT = re.compile(rb'\{"metadata":\{"sequence":\d+,[^\n]*\}\n')
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,132 +65,150 @@ class Torn:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Where writing goes on: the last segment with `size` good bytes, and the next sequence.
+    """Where writing goes on: the last segment with `size` good bytes, and the tree of all events up to there.
 
     `header` is None for a new log. `last_code` is the last event's code: after an orderly stop, `audit.stop`.
     """
 
     header: Header | None
     size: int
-    sequence: int
+    tree: Tree
     last_code: str
     torn: Torn | None = None
 
 
 def recover(directory: Path, now: int) -> Recovered:
-    """Read the directory, move a torn tail aside, and tell where to go on. `now` (milliseconds) names the tail's file.
+    """Check the log and make it ready to be continued. `now`, in milliseconds, names the file of a torn tail.
 
     Raises:
-        LedgerError: a segment is missing or damaged; nothing has been changed.
+        DamagedLogError: something that was acknowledged is missing or changed; nothing has been touched.
+        LedgerError: the log is of another version.
         OSError: it cannot be read or written.
     """
-    for leftover in directory.glob("*.tmp"):
-        leftover.unlink()  # a segment that never got its name holds no acknowledged event
-    found = segments(directory)
-    if not found:
-        return Recovered(None, 0, 0, "")
-    _check_continuity(found)
-    start, path = found[-1]
-    data = path.read_bytes()
-    header, good, sequence, last_code = _scan(path, data, start)
-    if good == len(data):
-        return Recovered(header, good, sequence, last_code)
-    _check_tail(path, data, good, sequence)
-    return Recovered(header, good, sequence, last_code, _quarantine(path, data[good:], good, sequence, now))
+    for leftover in directory.glob("seg-*.tmp"):
+        if _UNFINISHED.fullmatch(leftover.name):
+            leftover.unlink()  # a segment that never got its name holds no acknowledged event
+    segments = known(directory)
+    if not segments:
+        _refuse_lost(directory)
+        return Recovered(None, 0, Tree(), "")
+    last = segments[-1]
+    if not last.lines.exists():
+        raise DamagedLogError(f"{last.lines}: the segment that was being written is missing")
+    data = last.lines.read_bytes()
+    scan = _Scan(last.lines, data)
+    check_history(segments[:-1], scan.header)
+    good, tree, last_code = scan.good()
+    rest = data[good:]
+    _refuse_damage(directory, scan, good, tree, rest)
+    torn = _quarantine(last, rest, good, tree.size, now) if rest else None
+    return Recovered(scan.header, good, tree, last_code, torn)
 
 
-def read_header(path: Path, line: bytes) -> Header:
-    """The header of a segment.
+class _Scan:
+    """One look at the last segment, up to where it stops to make sense."""
 
-    Raises:
-        LedgerError: it is none that we know.
-    """
-    try:
-        header = _HEADERS.decode(line)
-    except msgspec.MsgspecError:
-        raise LedgerError(f"{path}: the first line is not a header of the log", _HINT) from None
-    if header.log != FORMAT:
-        raise LedgerError(f"{path}: the log has the format {header.log!r}, which this version does not know")
-    return header
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.path = path
+        self.header = read_header(path, data)
+        self._start = tree_of(path, self.header)
+        self._leaves: list[bytes] = []
+        self._commits: list[tuple[int, Commit]] = []  # each with the byte after it
+        self._events: list[tuple[int, int]] = []
+        self._run(data)
+        self._data = data
 
+    def _run(self, data: bytes) -> None:
+        at, sequence = data.index(b"\n") + 1, self.header.start
+        expected = b'{"metadata":{"sequence":%d,' % sequence
+        while (end := data.find(b"\n", at)) >= 0:
+            if data.startswith(expected, at):
+                self._leaves.append(leaf_hash(data[at:end]))
+                self._events.append((at, end))
+                sequence += 1
+                expected = b'{"metadata":{"sequence":%d,' % sequence
+            elif (commit := read_commit(data[at:end])) is None or commit.cp != sequence:
+                return
+            else:
+                self._commits.append((end + 1, commit))
+            at = end + 1
 
-def _check_continuity(found: list[tuple[int, Path]]) -> None:
-    first, path = found[0]
-    if first != 0:
-        raise LedgerError(
-            f"{segment_path(path.parent, 0)}: the segment is missing; the log begins with sequence {first}", _HINT
-        )
-    for (_, path), (start, _) in pairwise(found):
-        end = _last_sequence(path) + 1
-        if end != start:
-            raise LedgerError(f"{path}: ends before sequence {end}, and the next segment begins with {start}", _HINT)
+    def good(self) -> tuple[int, Tree, str]:
+        """The length of what is good, the tree of it, and the code of the last event in it."""
+        for end, commit in self._right_roots():
+            if is_signed_commit(self.header, commit):
+                count = commit.cp - self.header.start
+                return end, self._start.extended(self._leaves[:count]), self._code(count)
+        raise DamagedLogError(f"{self.path}: no commit in it is good")
 
+    def _right_roots(self) -> list[tuple[int, Commit]]:
+        """The commits whose root is that of the events before them, the last one first."""
+        if self._commits and self._is_root(self._commits[-1][1]):
+            return self._commits[::-1]  # the events before it are as they were, so each earlier root is right as well
+        tree, done, right = self._start, 0, []
+        for end, commit in self._commits:
+            count = commit.cp - self.header.start
+            tree, done = tree.extended(self._leaves[done:count]), count
+            if root_of(commit) != tree.root:
+                break
+            right.append((end, commit))
+        return right[::-1]
 
-def _last_sequence(path: Path) -> int:
-    """The sequence of the last event of a segment that is not the last one, so that must be whole."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 64 * 1024))
-        tail = file.read()
-    lines = tail.split(b"\n")
-    for line in reversed(lines[:-1] if lines[-1] == b"" else ()):
-        if (metadata := _metadata(line)) is not None:
-            return metadata.sequence
-    raise LedgerError(f"{path}: the end of the segment is damaged", _HINT)
+    def _is_root(self, commit: Commit) -> bool:
+        return root_of(commit) == self._start.extended(self._leaves[: commit.cp - self.header.start]).root
 
-
-def _metadata(line: bytes) -> _Metadata | None:
-    try:
-        return _LINES.decode(line).metadata
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-
-
-def _scan(path: Path, data: bytes, start: int) -> tuple[Header, int, int, str]:
-    """The header, the length of what is good, the next sequence and the last event's code."""
-    at = data.find(b"\n") + 1
-    header = read_header(path, data[:at])
-    if header.start != start:
-        raise LedgerError(f"{path}: the header says that the segment begins with sequence {header.start}", _HINT)
-    sequence, last_code = start, ""
-    while (end := data.find(b"\n", at) + 1) > 0:
+    def _code(self, count: int) -> str:
+        if not count:
+            return ""
+        at, end = self._events[count - 1]
         try:
-            metadata = _LINES.decode(data[at:end]).metadata
+            return _LINES.decode(self._data[at:end]).metadata.event_code
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            break
-        if metadata is not None:
-            if metadata.sequence != sequence:
-                raise LedgerError(
-                    f"{path}: sequence {sequence} is missing; {metadata.sequence} stands in its place", _HINT
-                )
-            sequence, last_code = sequence + 1, metadata.event_code
-        at = end
-    return header, at, sequence, last_code
+            return ""
 
 
-def _check_tail(path: Path, data: bytes, good: int, sequence: int) -> None:
-    tail = data[good:]
-    never_written = tail.find(b"\0")
-    event = next((found.start() for found in _EVENT.finditer(tail) if _metadata(found[0]) is not None), None)
-    if event is None:
-        return
-    zeros_first = 0 <= never_written < event and len(tail) <= TAIL
-    if not zeros_first:
-        raise LedgerError(
-            f"{path}: damaged at byte {good}, where sequence {sequence} should be; later events are intact", _HINT
+def _refuse_lost(directory: Path) -> None:
+    """A directory without a segment is new only if nothing says that there was one."""
+    if checkpoint_path(directory).exists():
+        raise DamagedLogError(f"{directory}: there is a checkpoint of a log, and no segment of it")
+
+
+def _refuse_damage(directory: Path, scan: _Scan, good: int, tree: Tree, rest: bytes) -> None:
+    """What follows the last good commit must be what was never acknowledged."""
+    commits = (read_commit(found[0][:-1]) for found in _COMMIT.finditer(rest))
+    signed = [each for each in commits if each is not None and is_signed_commit(scan.header, each)]
+    confirmed = _confirmed(directory, scan)
+    if confirmed > tree.size:
+        raise DamagedLogError(
+            f"{scan.path}: damaged at byte {good}: the events from sequence {tree.size} to {confirmed - 1}, which were "
+            "acknowledged, are missing or changed"
         )
+    if len(signed) > 1 or len(rest) > TAIL:
+        raise DamagedLogError(f"{scan.path}: damaged at byte {good}, where sequence {tree.size} should be; {DAMAGED}")
 
 
-def _quarantine(path: Path, tail: bytes, good: int, sequence: int, now: int) -> Torn:
+def _confirmed(directory: Path, scan: _Scan) -> int:
+    """The size that the checkpoint proves to have been on the disk; 0 if it proves nothing about this segment."""
+    try:
+        note = checkpoint_path(directory).read_text()
+        size = size_of_checkpoint(note)
+    except (OSError, ValueError):
+        return 0  # it is renamed into place without waiting for the disk: a crash may leave anything
+    text, _, signatures = note.partition("\n\n")
+    signature = signatures.rstrip("\n").rpartition(" ")[2]
+    return size if is_signed(scan.header.vkey, text.encode() + b"\n", signature) else 0
+
+
+def _quarantine(segment: SegmentFiles, tail: bytes, good: int, sequence: int, now: int) -> Torn:
     """Copy the tail, make the copy durable, and only then cut it off."""
-    aside = path.parent / f"torn-{sequence:012d}-{now}.bin"
+    aside = segment.directory / f"torn-{sequence:012d}-{now}.bin"
     with aside.open("xb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(tail)
         file.flush()
         os.fsync(file.fileno())
-    sync_directory(path.parent)
-    with path.open("r+b") as file:
+    sync_directory(segment.directory)
+    with segment.lines.open("r+b") as file:
         file.truncate(good)
         os.fsync(file.fileno())
     return Torn(len(tail), sha256(tail).hexdigest(), aside.name)

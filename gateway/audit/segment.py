@@ -1,10 +1,13 @@
-"""One file of the log: a header line, then events, only ever appended, never reused after a failed write.
+"""One file of the log: a header, then events and the commits that sign for them, only ever appended.
 
-    {"log":"gateway-audit/1","origin":"host/audit/main/0","start":0,"created":1790000000123}
+    {"log":"gateway-audit/2","origin":"3f…/w0","start":0,"created":1790000000123,"stack":[],"vkey":"…","roll":null}
+    {"cp":0,"root":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=","sig":"…"}
     {"metadata":{"sequence":0,…
+    {"cp":1,"root":"…","sig":"…"}
 
-The file is named by the sequence of its first event, so the one that holds an event is found without opening any. Other
-keys may be added to the header, and other kinds of lines between the events; a line with `metadata` is an event.
+The file is named by the sequence of its first event, so the one that holds an event is found without opening any. The
+events are the leaves of a Merkle tree; docs/audit-record.md says what the other lines hold. After a failed write a file
+is cut back to its last commit.
 """
 
 import ctypes
@@ -16,39 +19,32 @@ from typing import Final
 
 import msgspec
 
-FORMAT: Final = "gateway-audit/1"
-_PREFIX, _SUFFIX = "seg-", ".jsonl"
+from gateway.audit.directory import SegmentFiles
+
+FORMAT: Final = "gateway-audit/2"
 _KEEP_SIZE: Final = 1  # FALLOC_FL_KEEP_SIZE, linux/falloc.h
 _CHECK_INTERVAL: Final = 0.1  # seconds
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Header(msgspec.Struct, frozen=True):
-    """First line of a segment. `created` in milliseconds; `start` is the sequence of the first event."""
+    """First line of a segment. `created` in milliseconds; `start` is the sequence of the first event.
+
+    `stack` holds the complete subtrees of all events before it (base64, greatest first), `vkey` the key that signs the
+    commits of this segment. `roll` is the signature of the key before on all of that; None in a log's first segment.
+    """
 
     log: str
     origin: str
     start: int
     created: int
+    stack: tuple[str, ...]
+    vkey: str
+    roll: str | None
 
 
 class ReplacedError(OSError):
     """The file at the segment's path is no longer the one we write to, or somebody else has changed its length."""
-
-
-def segment_path(directory: Path, start: int) -> Path:
-    """Where the segment that starts with this sequence is."""
-    return directory / f"{_PREFIX}{start:012d}{_SUFFIX}"
-
-
-def segments(directory: Path) -> list[tuple[int, Path]]:
-    """The first sequence and the path of every segment, oldest first."""
-    found = []
-    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
-        number = path.name[len(_PREFIX) : -len(_SUFFIX)]
-        if number.isascii() and number.isdigit():
-            found.append((int(number), path))
-    return sorted(found)
 
 
 def preallocate(descriptor: int, size: int) -> None:
@@ -87,15 +83,15 @@ class Segment:
         self._check_due = 0.0
 
     @classmethod
-    def create(cls, directory: Path, header: Header, reserve: int) -> "Segment":
-        """A new segment with its header, complete or not at all: written under another name, synced, then renamed.
+    def create(cls, directory: Path, header: Header, commit: bytes, reserve: int) -> "Segment":
+        """A new segment with its header and first commit, complete or not at all: synced under another name, renamed.
 
         Raises:
             OSError: no space, no permission; nothing is left behind.
         """
-        path = segment_path(directory, header.start)
+        path = SegmentFiles(directory, header.start).lines
         temporary = path.with_suffix(".tmp")
-        line = msgspec.json.encode(header) + b"\n"
+        line = msgspec.json.encode(header) + b"\n" + commit
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             preallocate(descriptor, reserve)
@@ -222,7 +218,7 @@ class Segment:
             _write(descriptor, data, at)
             at += len(data)
 
-    def seal(self) -> None:
+    def finish(self) -> None:
         """End it: give back the reserved blocks, sync, close. No more events go into it."""
         try:
             os.ftruncate(self._descriptor, self.size)

@@ -13,12 +13,15 @@ from typing import Final, Literal
 
 import msgspec
 
+from gateway.audit.chain import Chain
+from gateway.audit.directory import checkpoint_path, known
 from gateway.audit.events import Durability, Event, lifecycle
 from gateway.audit.inbox import Cause, Inbox, Receipt
 from gateway.audit.options import LedgerOptions
 from gateway.audit.reserve import Reserve
-from gateway.audit.segment import FORMAT, Header, ReplacedError, Segment, segments
+from gateway.audit.segment import ReplacedError, Segment
 from gateway.audit.stamp import stamp
+from gateway.audit.tree import leaf_hash
 
 log = logging.getLogger("gateway.audit")
 
@@ -47,17 +50,16 @@ class Writer:
         inbox: Inbox,
         options: LedgerOptions,
         *,
+        chain: Chain,
         origin: str,
         segment: Segment,
         reserve: Reserve,
-        sequence: int,
     ) -> None:
-        self.sequence = sequence
-        self.segments = len(segments(directory))
+        self.segments = len(known(directory))
         self.free_bytes = _free(directory)
         self.condition = Condition("writing", stamp().time)
         self._directory = directory
-        self._origin = origin
+        self._chain = chain
         self._log_name = msgspec.json.encode(origin)
         self._options = options
         self._inbox = inbox
@@ -65,11 +67,18 @@ class Writer:
         self._reserve = reserve
         self._latest = 0
         self._next_tick = 0.0
+        self._shown = -1  # the size in the checkpoint file
+        self._last_commit = time.monotonic()
         self._unwritten: list[Event] = []  # what is to be said about a failure, as soon as it can be written
         self._noted = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
         self._watchdog = threading.Thread(target=self._watch, name="audit-watchdog", daemon=True)
+
+    @property
+    def sequence(self) -> int:
+        """The sequence of the next event: how many are durable."""
+        return self._chain.tree.size
 
     def start(self) -> None:
         """Begin to write."""
@@ -117,18 +126,18 @@ class Writer:
         return min(_TICK, self._options.probe_interval) if self.condition.state == "failed" else _TICK
 
     def _commit(self, batch: list[Receipt]) -> None:
-        """One batch, all or nothing: roll if due, write, sync, acknowledge. A seal of it would go into `_compose`."""
+        """One batch, all or nothing: roll if due, write and sign, sync, acknowledge."""
         entries = self._built(batch)
         try:
             self._roll_if_due(sum(len(event.body) + _LINE_OVERHEAD for event, _ in entries))
-            before = self._segment.size, self.sequence
+            before = self._segment.size, self._chain.tree
             self._append(entries)
         except OSError as error:
             self._fail(_cause(error), error)
             return
         if not self._inbox.acknowledge():
             # Too late: everybody was told that it failed, so it must not stand in the log as if it had counted.
-            self._segment.size, self.sequence = before
+            self._segment.size, self._chain.tree = before
             with suppress(OSError):
                 self._segment.cut_back()
 
@@ -148,12 +157,18 @@ class Writer:
         self._append([(event, _BEFORE) for event in events])
 
     def _append(self, entries: list[tuple[Event, bytes]]) -> None:
-        data, sequence = self._compose(entries)
-        self._segment.append(data)
-        self.sequence = sequence
+        """The events and the commit that signs for them, in one write: what stands in the file is signed, or torn."""
+        if not entries:
+            return
+        lines = self._compose(entries)
+        tree = self._chain.tree.extended([leaf_hash(line) for line in lines])
+        lines.append(self._chain.commit(tree))
+        self._segment.append(b"\n".join(lines))
+        self._chain.tree = tree
+        self._last_commit = time.monotonic()
 
-    def _compose(self, entries: list[tuple[Event, bytes]]) -> tuple[bytes, int]:
-        """The lines of a batch, and the sequence after it."""
+    def _compose(self, entries: list[tuple[Event, bytes]]) -> list[bytes]:
+        """The lines of a batch, without their newlines."""
         sequence, lines, name = self.sequence, [], self._log_name
         for event, durability in entries:
             if event.time < self._latest - 1000 * self._options.clock_step:
@@ -162,7 +177,7 @@ class Writer:
             lines.append(event.line(sequence, name, durability))
             sequence += 1
             self._latest = max(self._latest, event.time)
-        return b"".join(lines), sequence
+        return lines
 
     def _clock_step(self, now: int) -> Event:
         facts = {"from": self._latest, "to": now}
@@ -177,11 +192,13 @@ class Writer:
             self._roll()
 
     def _roll(self) -> None:
-        # The new one first: if there is no space for it, the old one is still there to say so.
-        header = Header(FORMAT, self._origin, self.sequence, stamp().time)
-        new, old = Segment.create(self._directory, header, self._options.segment_size), self._segment
+        # The new one first: if there is no space for it, the old one is still there to say so. Until its segment has
+        # a name, the following key counts for nothing; from then on a restart would find it.
+        epoch = self._chain.following(stamp().time)
+        new = Segment.create(self._directory, epoch.header, epoch.commit, self._options.segment_size)
+        self._chain.promote(epoch)
+        self._segment.finish()
         self._segment, self.segments = new, self.segments + 1
-        old.seal()
 
     def _keep_house(self) -> None:
         """What is due once a second: notice a deleted file, report suppressed events, probe a failed disk."""
@@ -198,8 +215,26 @@ class Writer:
                 self._segment.check()
                 self._roll_if_due(0)
                 self._report_suppressed()
+                self._beat()
+                self._show()
         except OSError as error:
             self._fail(_cause(error), error)
+
+    def _beat(self) -> None:
+        """After a while without events, one that says that there were none."""
+        if time.monotonic() - self._last_commit >= self._options.heartbeat:
+            self.append_own([lifecycle("audit.heartbeat", "nothing happened", {}, stamp())])
+
+    def _show(self) -> None:
+        """Write the checkpoint for readers, anchors and the next start: never one that a crash could take back."""
+        if self._shown == self.sequence:
+            return
+        path = checkpoint_path(self._directory)
+        temporary = path.with_name("checkpoint.tmp")
+        with suppress(OSError):  # a full disk: the old one stays, and is still true
+            temporary.write_text(self._chain.checkpoint())
+            temporary.rename(path)
+            self._shown = self.sequence
 
     def _report_suppressed(self) -> None:
         if self._inbox.suppressed:
@@ -263,11 +298,13 @@ class Writer:
 
     def _end(self) -> None:
         if self.condition.state == "writing":
+            stop = [lifecycle("audit.stop", "the record is closed", {}, stamp())] if self._options.announce else []
             with suppress(OSError):
-                self._append_with_suppressed([lifecycle("audit.stop", "the record is closed", {}, stamp())])
+                self._append_with_suppressed(stop)
         self.condition = Condition("closed", stamp().time, "closed")
+        self._show()
         with suppress(OSError):
-            self._segment.seal()
+            self._segment.finish()
 
     # --- the watchdog's thread ---
 

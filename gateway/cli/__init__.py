@@ -1,75 +1,36 @@
 """The `gateway` command: one file a noun, loaded when it is run, so that `--help` and completion stay fast."""
 
-import importlib
 import signal
 import sys
-from dataclasses import dataclass
 from typing import NoReturn
 
 import typer
-from typer.core import TyperGroup
-from typer.main import get_group
 
+from gateway.cli.lazy import Verb, lazy_group, register
 from gateway.cli.terminal import exit_code, print_failure
 from gateway.errors import GatewayError
 
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """A command: its module in this package, the attribute there (a function, or a `typer.Typer`), and what it does."""
-
-    name: str
-    attribute: str
-    help: str
-
-    def load(self) -> typer.Typer:
-        """A Typer with this one command in it, loaded now."""
-        found = getattr(importlib.import_module(f"gateway.cli.{self.name}"), self.attribute)
-        holder = _new_typer()
-        if isinstance(found, typer.Typer):
-            holder.add_typer(found, name=self.name)
-        else:
-            holder.command(self.name)(found)
-        return holder
-
-
 VERBS: tuple[Verb, ...] = (
-    Verb("serve", "serve", "Serve a Streamlit script behind the gateway."),
-    Verb("policy", "app", "Check, list and release policies."),
-    Verb("audit", "app", "Read the record."),
-    Verb("client", "app", "Show how a client's address is found."),
-    Verb("assets", "app", "Compress Streamlit's front end ahead of the first start."),
-    Verb("doctor", "app", "Look for what is wrong before a visitor meets it."),
-    Verb("health", "health", "Ask the running gateway whether it is ready."),
-    Verb("version", "version", "Print the version of the gateway and of what it is built on."),
+    Verb("serve", "gateway.cli.serve", "serve", "Serve a Streamlit script behind the gateway."),
+    Verb("policy", "gateway.cli.policy", "app", "Check, list and release policies."),
+    Verb("audit", "gateway.cli.audit", "app", "Read the record."),
+    Verb("client", "gateway.cli.client", "app", "Show how a client's address is found."),
+    Verb("assets", "gateway.cli.assets", "app", "Compress Streamlit's front end ahead of the first start."),
+    Verb("doctor", "gateway.cli.doctor", "app", "Look for what is wrong before a visitor meets it."),
+    Verb("health", "gateway.cli.health", "health", "Ask the running gateway whether it is ready."),
+    Verb("version", "gateway.cli.version", "version", "Print the version of the gateway and of what it is built on."),
 )
-
-
-class LazyGroup(TyperGroup):
-    """A group whose commands are names with a line of help until one of them is run or completed."""
-
-    def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - Typer's own Context is private
-        """The command that the arguments name, loaded, and the arguments that are left."""
-        name, command, rest = super().resolve_command(ctx, args)
-        verb = next((verb for verb in VERBS if verb.name == name), None)
-        return (name, get_group(verb.load()).commands[verb.name], rest) if verb else (name, command, rest)
-
-
-def _new_typer() -> typer.Typer:
-    # Typer's own tracebacks show local variables, and so whatever secret is in one of them.
-    return typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 def _build() -> typer.Typer:
     app = typer.Typer(
-        cls=LazyGroup,
+        cls=lazy_group(VERBS),
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_about)
-    for verb in VERBS:
-        app.command(verb.name, help=verb.help)(_not_loaded)
+    register(app, VERBS)
     return app
 
 
@@ -86,10 +47,6 @@ def _about() -> None:
 
     Exit codes: 0 fine, 1 a finding, 2 usage or configuration invalid, 3 could not start.
     """
-
-
-def _not_loaded() -> NoReturn:
-    raise AssertionError("LazyGroup resolves to the loaded command")
 
 
 app = _build()

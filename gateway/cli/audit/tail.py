@@ -18,8 +18,6 @@ from gateway.cli.terminal import EXIT_INVALID, console, print_error, printable
 
 POLL: Final = 0.25  # seconds between two looks for new events
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-
 _DECISIONS: Final = {
     1: ("allowed", "green"),
     2: ("denied", "red"),
@@ -31,13 +29,6 @@ _NO_ACTION: Final = ("-", "dim")
 _FAILED: Final = ("failed", "bold red")
 
 
-@app.callback()
-def audit() -> None:
-    """Read the record."""
-    # A Typer with one command would take its place; the callback keeps `tail` a word of its own.
-
-
-@app.command()
 def tail(
     *,
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many events to begin with.", min=0)] = 20,
