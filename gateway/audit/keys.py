@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateway.audit.directory import keys_directory
 from gateway.audit.note import Signer
-from gateway.audit.segment import sync_directory
+from gateway.audit.segment import private, sync_directory
 from gateway.errors import LedgerError
 
 _HINT: Final = (
@@ -95,7 +95,7 @@ class EpochKeys:
 
     def note(self, size: int, vkey: str) -> None:
         """Write down which key signs from this size on. A convenience: the segments say it themselves."""
-        with suppress(OSError), (self._directory / "vkeys.log").open("a") as file:
+        with suppress(OSError), private(self._directory / "vkeys.log", "a") as file:
             file.write(f"{size} {vkey}\n")
 
     def _make(self, path: Path) -> None:

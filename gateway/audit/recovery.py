@@ -24,7 +24,7 @@ import msgspec
 from gateway.audit.chain import Commit
 from gateway.audit.directory import SegmentFiles, checkpoint_path, known
 from gateway.audit.history import check_history
-from gateway.audit.note import is_signed, size_of_checkpoint
+from gateway.audit.note import size_of_checkpoint
 from gateway.audit.segment import Header, sync_directory
 from gateway.audit.statements import (
     DAMAGED,
@@ -177,7 +177,7 @@ def _refuse_damage(directory: Path, scan: _Scan, good: int, tree: Tree, rest: by
     """What follows the last good commit must be what was never acknowledged."""
     commits = (read_commit(found[0][:-1]) for found in _COMMIT.finditer(rest))
     signed = [each for each in commits if each is not None and is_signed_commit(scan.header, each)]
-    confirmed = _confirmed(directory, scan)
+    confirmed = _confirmed(directory)
     if confirmed > tree.size:
         raise DamagedLogError(
             f"{scan.path}: damaged at byte {good}: the events from sequence {tree.size} to {confirmed - 1}, which were "
@@ -187,16 +187,15 @@ def _refuse_damage(directory: Path, scan: _Scan, good: int, tree: Tree, rest: by
         raise DamagedLogError(f"{scan.path}: damaged at byte {good}, where sequence {tree.size} should be; {DAMAGED}")
 
 
-def _confirmed(directory: Path, scan: _Scan) -> int:
-    """The size that the checkpoint proves to have been on the disk; 0 if it proves nothing about this segment."""
+def _confirmed(directory: Path) -> int:
+    """The size that the checkpoint says was on the disk; 0 if there is none.
+
+    It is believed without its key: a wrong one makes us refuse, and that is what somebody's edit should do.
+    """
     try:
-        note = checkpoint_path(directory).read_text()
-        size = size_of_checkpoint(note)
+        return size_of_checkpoint(checkpoint_path(directory).read_text())
     except (OSError, ValueError):
         return 0  # it is renamed into place without waiting for the disk: a crash may leave anything
-    text, _, signatures = note.partition("\n\n")
-    signature = signatures.rstrip("\n").rpartition(" ")[2]
-    return size if is_signed(scan.header.vkey, text.encode() + b"\n", signature) else 0
 
 
 def _quarantine(segment: SegmentFiles, tail: bytes, good: int, sequence: int, now: int) -> Torn:

@@ -15,7 +15,7 @@ import errno
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TextIO
 
 import msgspec
 
@@ -23,6 +23,7 @@ from gateway.audit.directory import SegmentFiles
 
 FORMAT: Final = "gateway-audit/2"
 _KEEP_SIZE: Final = 1  # FALLOC_FL_KEEP_SIZE, linux/falloc.h
+_FLAGS: Final = {"w": os.O_TRUNC, "a": os.O_APPEND}
 _CHECK_INTERVAL: Final = 0.1  # seconds
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -61,6 +62,11 @@ def preallocate(descriptor: int, size: int) -> None:
     code = ctypes.get_errno()
     if code not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINTR):
         raise OSError(code, os.strerror(code))
+
+
+def private(path: Path, mode: Literal["w", "a"]) -> TextIO:
+    """The file, to be written; when it is made now, it is the user's alone, whatever the umask."""
+    return os.fdopen(os.open(path, _FLAGS[mode] | os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), mode)
 
 
 def sync_directory(directory: Path) -> None:

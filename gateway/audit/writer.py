@@ -19,7 +19,7 @@ from gateway.audit.events import Durability, Event, lifecycle
 from gateway.audit.inbox import Cause, Inbox, Receipt
 from gateway.audit.options import LedgerOptions
 from gateway.audit.reserve import Reserve
-from gateway.audit.segment import ReplacedError, Segment
+from gateway.audit.segment import ReplacedError, Segment, private
 from gateway.audit.stamp import stamp
 from gateway.audit.tree import leaf_hash
 
@@ -232,7 +232,8 @@ class Writer:
         path = checkpoint_path(self._directory)
         temporary = path.with_name("checkpoint.tmp")
         with suppress(OSError):  # a full disk: the old one stays, and is still true
-            temporary.write_text(self._chain.checkpoint())
+            with private(temporary, "w") as file:
+                file.write(self._chain.checkpoint())
             temporary.rename(path)
             self._shown = self.sequence
 

@@ -143,10 +143,10 @@ def test_segments_roll_by_size_and_stay_continuous(tmp_path):
     paths = sorted(tmp_path.glob("seg-*.jsonl"))
     assert len(paths) > 3
     for path in paths:
-        header, first, *_ = map(json.loads, path.read_bytes().splitlines())
+        header, commit, first, *_ = map(json.loads, path.read_bytes().splitlines())
         assert path.stat().st_size <= SMALL.segment_size
-        assert header["log"] == "gateway-audit/1"
-        assert header["start"] == first["metadata"]["sequence"] == int(path.stem.removeprefix("seg-"))
+        assert header["log"] == "gateway-audit/2"
+        assert header["start"] == commit["cp"] == first["metadata"]["sequence"] == int(path.stem.removeprefix("seg-"))
     assert sequences(tmp_path) == list(range(202))
     Ledger.open(tmp_path, origin="o", options=SMALL).close()
     assert sequences(tmp_path) == list(range(204))
@@ -160,14 +160,18 @@ def test_segments_roll_by_age(tmp_path):
     assert sequences(tmp_path) == list(range(len(sequences(tmp_path))))
 
 
-def test_a_log_under_another_name_goes_on_in_a_new_segment(tmp_path):
-    """When the origin changes, a new segment begins, so that a header is true for every line below it."""
+def test_a_log_keeps_its_name(tmp_path):
+    """A log that was begun under one origin is not continued under another one: its signatures name it."""
     Ledger.open(tmp_path, origin="old").close()
-    Ledger.open(tmp_path, origin="new").close()
-    headers = [json.loads(line) for line in lines(tmp_path) if b'"log":"gateway-audit/1"' in line]
-    assert [(header["origin"], header["start"]) for header in headers] == [("old", 0), ("new", 2)]
-    assert details(tmp_path, "audit.start")[1]["previous_origin"] == "old"
-    assert events(tmp_path)[2]["metadata"]["log_name"] == "new"
+    with pytest.raises(LedgerError, match="the log of old, not of new"):
+        Ledger.open(tmp_path, origin="new")
+
+
+@pytest.mark.parametrize("origin", ["", "a b", "a+b", "a\nb", "streamlit-gateway.key-roll/1", "x" * 256])
+def test_an_origin_that_would_make_a_checkpoint_ambiguous_is_refused(tmp_path, origin):
+    """C2SP signed notes allow no spaces, no plus and no line breaks in a key's name; the words of a roll are ours."""
+    with pytest.raises(LedgerError, match="cannot be the origin"):
+        Ledger.open(tmp_path, origin=origin)
 
 
 def test_two_processes_never_write_one_log(tmp_path):
@@ -186,8 +190,9 @@ def test_everything_is_private_to_the_user(tmp_path):
     finally:
         os.umask(before)
     assert directory == tmp_path / "state" / "audit" / "main" / "0"
-    assert {path.stat().st_mode & 0o777 for path in (directory, directory.parent)} == {0o700}
-    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in (directory, directory.parent, directory / "keys")} == {0o700}
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    assert {path.name: path.stat().st_mode & 0o777 for path in files} == {path.name: 0o600 for path in files}
 
 
 @pytest.mark.parametrize(

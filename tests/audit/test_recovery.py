@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 from contextlib import contextmanager
 from hashlib import sha256
@@ -66,33 +67,44 @@ def test_a_torn_end_is_moved_aside_and_reported(log, tail):
     assert [problems(each) for each in events(log)[102:]] == [[]] * 4
 
 
-def test_complete_lines_that_were_not_acknowledged_are_kept(log):
-    """A line that is complete and in sequence is an event, acknowledged or not."""
+def test_complete_lines_without_a_commit_were_never_acknowledged(log):
+    """An event that no commit signs for was acknowledged to nobody: it is moved aside like half a line."""
+    before = sequences(log)
+    line = json.dumps({"metadata": {"sequence": 102, "event_code": "x.y"}}, separators=(",", ":")).encode() + b"\n"
     with last_segment(log).open("ab") as file:
-        line = events(log)[-1]
-        line["metadata"]["sequence"] = 102
-        file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        file.write(line)
     Ledger.open(log, origin="o", options=SMALL).close()
-    assert sequences(log) == list(range(105))
-    assert "audit.recovered" not in codes(log)
+    [found] = details(log, "audit.recovered")
+    assert (log / found["file"]).read_bytes() == line
+    assert sequences(log) == [*before, 102, 103, 104]
+
+
+def test_a_cut_end_is_noticed_by_the_checkpoint(log):
+    """Whoever cuts the end of the log off has cut off what the checkpoint says was on the disk: refused."""
+    path = last_segment(log)
+    whole = path.read_bytes()
+    for cut in random.Random(1).sample(range(whole.index(b"\n") + 1, len(whole) - 1), 20):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(LedgerError, match="no commit in it is good|were acknowledged, are missing"):
+            Ledger.open(log, origin="o", options=SMALL)
+        assert path.read_bytes() == whole[:cut]
 
 
 def test_every_cut_of_the_last_segment_recovers(log):
-    """Wherever a power cut ends the file, the complete lines stay, the rest is moved aside, and writing goes on."""
+    """Wherever a power cut ends the file, what the last whole commit covers stays, and writing goes on."""
+    (log / "checkpoint").unlink()  # of the time before the cut: this one has seen more than the file has now
     path = last_segment(log)
     whole = path.read_bytes()
-    header = whole.index(b"\n") + 1
-    chooser = random.Random(1)
-    for cut in chooser.sample(range(header, len(whole)), 40):
+    first_commit = [each.end() for each in re.finditer(rb'\{"cp":[^\n]*\n', whole)][0]
+    for cut in random.Random(1).sample(range(first_commit, len(whole)), 40):
         path.write_bytes(whole[:cut])
+        commits = [json.loads(each[0]) for each in re.finditer(rb'\{"cp":[^\n]*\n', whole[:cut])]
+        torn = not whole[:cut].endswith(b"\n") or not whole[:cut].splitlines()[-1].startswith(b'{"cp":')
         Ledger.open(log, origin="o", options=SMALL).close()
-        complete = whole[:cut].count(b"\n") - 1
-        start = int(path.stem.removeprefix("seg-"))
-        torn = cut - whole[:cut].rindex(b"\n") - 1
-        assert sequences(log) == list(range(start + complete + (3 if torn else 2)))
+        assert sequences(log) == list(range(commits[-1]["cp"] + (3 if torn else 2)))
+        (log / "checkpoint").unlink()
         for later in sorted(log.glob("seg-*.jsonl")):
-            if later.name > path.name:
-                later.unlink()
+            assert later.name <= path.name
 
 
 def cut_a_middle_line(directory):
@@ -119,6 +131,43 @@ def remove_the_first_segment(directory):
     min(directory.glob("seg-*.jsonl")).unlink()
 
 
+def change_a_letter(directory):
+    path = last_segment(directory)
+    path.write_bytes(path.read_bytes().replace(b"10.20.30.40", b"10.20.30.41", 1).replace(b'"GET"', b'"PUT"', 1))
+
+
+def change_a_letter_of_an_earlier_segment(directory):
+    path = sorted(directory.glob("seg-*.jsonl"))[1]
+    data = path.read_bytes()
+    at = data.index(b'"GET"')
+    path.write_bytes(data[:at] + b'"PUT"' + data[at + 5 :])
+
+
+def give_an_earlier_segment_another_header(directory):
+    first, second, *_ = sorted(directory.glob("seg-*.jsonl"))
+    header = json.loads(first.read_bytes().split(b"\n", 1)[0])
+    data = second.read_bytes().split(b"\n", 1)
+    changed = json.loads(data[0]) | {"vkey": header["vkey"]}
+    second.write_bytes(json.dumps(changed, separators=(",", ":")).encode() + b"\n" + data[1])
+
+
+def remove_the_last_segment(directory):
+    last_segment(directory).unlink()
+
+
+def remove_every_segment(directory):
+    for path in directory.glob("seg-*"):
+        path.unlink()
+
+
+def lose_the_key(directory):
+    (directory / "keys" / "current").unlink()
+
+
+def damage_the_key(directory):
+    (directory / "keys" / "current").write_text("no key\n")
+
+
 def remove_a_middle_segment(directory):
     sorted(directory.glob("seg-*.jsonl"))[1].unlink()
 
@@ -140,7 +189,7 @@ def replace_the_header(directory):
 
 def use_a_newer_format(directory):
     path = last_segment(directory)
-    path.write_bytes(path.read_bytes().replace(b"gateway-audit/1", b"gateway-audit/9", 1))
+    path.write_bytes(path.read_bytes().replace(b"gateway-audit/2", b"gateway-audit/9", 1))
 
 
 def empty_the_segment(directory):
@@ -156,18 +205,27 @@ def zero_far_from_the_end(directory):
     path.write_bytes(bytes(data) + filler * (9 * 1024))
 
 
+ACKNOWLEDGED = "which were acknowledged, are missing or changed"
+
 DAMAGE = [
-    (cut_a_middle_line, "is missing"),
-    (damage_a_middle_line, "damaged at byte"),
-    (repeat_a_line, "stands in its place"),
+    (cut_a_middle_line, ACKNOWLEDGED),
+    (damage_a_middle_line, ACKNOWLEDGED),
+    (change_a_letter, ACKNOWLEDGED),
+    (repeat_a_line, ACKNOWLEDGED),
     (remove_the_first_segment, "missing"),
-    (remove_a_middle_segment, "ends before sequence"),
-    (shorten_an_earlier_segment, "end of the segment is damaged"),
-    (shorten_an_earlier_segment_by_a_line, "ends before sequence"),
+    (remove_a_middle_segment, "what was between them is missing"),
+    (remove_the_last_segment, ACKNOWLEDGED),
+    (remove_every_segment, "a checkpoint of a log, and no segment of it"),
+    (shorten_an_earlier_segment, "does not end with a commit"),
+    (shorten_an_earlier_segment_by_a_line, "does not end with a commit"),
+    (change_a_letter_of_an_earlier_segment, "not those that its last commit signs for"),
+    (give_an_earlier_segment_another_header, "does not end with a commit that its key has signed"),
     (replace_the_header, "not a header"),
     (use_a_newer_format, "format 'gateway-audit/9'"),
     (empty_the_segment, "not a header"),
     (zero_far_from_the_end, "damaged at byte"),
+    (lose_the_key, "the private key of the log is missing"),
+    (damage_the_key, "private key"),
 ]
 
 
