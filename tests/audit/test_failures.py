@@ -21,6 +21,7 @@ from tests.support.disks import small_disk
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 MIB = 1024 * 1024
+KILLS = int(os.environ.get("KILLS", "10"))  # `make crash-test` does a hundred
 
 
 def event(request_id="req-1"):
@@ -52,7 +53,7 @@ def test_no_acknowledged_event_is_lost_when_the_process_is_killed(tmp_path):
     """After kill -9 under load, every acknowledged event is in the record exactly once, and the log goes on."""
     acknowledged: list[str] = []
     chooser = random.Random(7)
-    for run in range(10):
+    for run in range(KILLS):
         with (tmp_path / "acknowledged").open("w+b") as out:
             command, options = program("append.py", tmp_path / "log", run)
             process = subprocess.Popen(command, stdout=out, **options)
