@@ -22,7 +22,10 @@ def encode(value: object) -> bytes:
         raw = _ENCODER.encode(value)
     except UnicodeEncodeError:
         raw = _ENCODER.encode(_without_surrogates(msgspec.to_builtins(value)))
-    return raw if raw.isascii() and b"\x7f" not in raw else one_line(raw.decode()).encode()
+    if raw.isascii() and b"\x7f" not in raw:
+        return raw
+    text = raw.decode()
+    return raw if text.isprintable() else one_line(text).encode()
 
 
 def one_line(json_text: str) -> str:
