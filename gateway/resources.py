@@ -59,7 +59,7 @@ class Resources:
             ack_timeout=audit.ack_timeout, segment_size=audit.segment_size, on_damage=audit.on_damage
         )
         ledger = Ledger.open(state.audit_directory(), origin=f"{state.instance}/w0", options=options)
-        return cls(settings, revisions, state, ledger, Recorder(ledger, settings.audit.on_failure), brand)
+        return cls(settings, revisions, state, ledger, Recorder(ledger, audit.on_failure, audit.on_failure_hold), brand)
 
     def active_policy(self) -> Policy:
         """The policy in force at this moment."""

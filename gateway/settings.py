@@ -121,9 +121,13 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The record. `ack_timeout` in seconds, `segment_size` in bytes."""
+    """The record. `ack_timeout` in seconds, `segment_size` in bytes.
+
+    `on_failure_hold` is `on_failure` for requests that only read; None: the same.
+    """
 
     on_failure: OnFailure = "deny"
+    on_failure_hold: OnFailure | None = None
     on_damage: OnDamage = "refuse"
     ack_timeout: Seconds = 2.0
     segment_size: SegmentSize = 64 * 1024**2

@@ -27,6 +27,7 @@ from gateway.audit.reserve import Reserve
 from gateway.audit.segment import Segment, sync_directory
 from gateway.audit.stamp import Stamp, stamp
 from gateway.audit.statements import DamagedLogError, check_origin
+from gateway.audit.upkeep import Space
 from gateway.audit.writer import Writer
 from gateway.errors import LedgerError
 
@@ -42,7 +43,8 @@ _HINT_IN_USE: Final = "each process needs a directory of its own: another instan
 class LedgerHealth:
     """How the log is. `sequence` is the last durable event's; `since` is when this state began, in milliseconds.
 
-    `cause` says why it is failed; `suppressed` counts the events refused or lost and not yet reported in the log.
+    `cause` says why it is failed; `suppressed` counts the events refused or lost and not yet reported in the log;
+    `space` is how much room is left.
     """
 
     state: Literal["writing", "failed", "closed"]
@@ -52,6 +54,7 @@ class LedgerHealth:
     segments: int
     free_bytes: int
     suppressed: int = 0
+    space: Space = "ample"
 
 
 def ledger_directory(state: Path, instance: str, worker: str = "0") -> Path:
@@ -140,9 +143,15 @@ class Ledger:
             condition.since,
             writer.sequence - 1,
             writer.segments,
-            writer.free_bytes,
+            writer.upkeep.free_bytes,
             self._inbox.suppressed,
+            writer.upkeep.space,
         )
+
+    @property
+    def space(self) -> Space:
+        """How much room there is for what comes, as of the last second."""
+        return self._writer.upkeep.space
 
     def close(self) -> None:
         """Write what waits, then `audit.stop`, and release the directory. A hung disk is not waited for. Idempotent."""

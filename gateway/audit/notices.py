@@ -37,6 +37,7 @@ _ALARMS: Final = {
     "audit.recovered": (3, 1),
     "audit.clock_step": (2, 1),
     "audit.set_aside": (4, 2),
+    "audit.space": (3, 1),
     "gateway.degraded": (3, 2),
 }
 

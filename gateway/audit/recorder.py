@@ -19,6 +19,7 @@ from gateway.model import Decision, Deny, ExchangeClosed, ExchangeOpened, Policy
 
 log = structlog.get_logger("gateway.audit")
 
+OnFailure = Literal["deny", "degrade"]
 Make = Callable[[ExchangeOpened, Stamp], Event]
 
 
@@ -38,12 +39,24 @@ class Recorder:
     """Writes the decision of an exchange, and its end.
 
     `on_failure = "deny"`: an exchange whose decision cannot be recorded is refused. `"degrade"`: it goes on, the alarm
-    is raised (process log, readiness), and the ledger counts what it lost for its `audit.suppressed` event.
+    is raised (process log, readiness), and the ledger counts what it lost for its `audit.suppressed` event. For
+    decisions of the class `hold`, whose exchanges change nothing, `on_failure_hold` says it, if it is given.
     """
 
-    def __init__(self, ledger: Ledger, on_failure: Literal["deny", "degrade"] = "deny") -> None:
+    def __init__(
+        self, ledger: Ledger, on_failure: OnFailure = "deny", on_failure_hold: OnFailure | None = None
+    ) -> None:
         self.ledger = ledger
-        self.on_failure = on_failure
+        self._on_failure = {
+            Durability.BEFORE: on_failure,
+            Durability.HOLD: on_failure_hold or on_failure,
+            Durability.ASYNC: on_failure,
+        }
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room in the record for anything new; without it, only what is under way is finished."""
+        return self.ledger.space != "exhausted" or self._on_failure[Durability.BEFORE] == "degrade"
 
     def submit(self, exchange: Recordable, durability: Durability = Durability.BEFORE) -> Receipt | None:
         """Queue the decision, to be waited for with `confirm` as `durability` says.
@@ -57,7 +70,7 @@ class Recorder:
         try:
             return self.ledger.append(_decided(exchange.opened(decision)), durability)
         except AuditUnavailable as error:
-            self._failed(error)
+            self._failed(error, durability)
             return None
 
     def message_refused(self, exchange: Recordable, context: RequestContext, decision: Decision) -> Receipt | None:
@@ -87,7 +100,7 @@ class Recorder:
         try:
             return self.ledger.append(Unbuilt(make, judged, stamp(), _weight(judged)), Durability.BEFORE)
         except AuditUnavailable as error:
-            self._failed(error)
+            self._failed(error, Durability.BEFORE)
             return None
 
     def note(self, exchange: Recordable, make: Make, durability: Durability = Durability.ASYNC) -> Receipt | None:
@@ -96,7 +109,7 @@ class Recorder:
         try:
             return self.ledger.append(Unbuilt(make, known, stamp(), _weight(known)), durability)
         except AuditUnavailable as error:
-            self._failed(error)
+            self._failed(error, durability)
             return None
 
     async def confirm(self, receipt: Receipt | None) -> None:
@@ -106,7 +119,7 @@ class Recorder:
         try:
             await receipt.durable()
         except AuditUnavailable as error:
-            self._failed(error)
+            self._failed(error, receipt.durability)
 
     def closed(self, exchange: Recordable) -> None:
         """Queue the closing record, and the decision if nobody has. Never raises: the answer is already out."""
@@ -120,10 +133,10 @@ class Recorder:
         except AuditUnavailable:
             pass  # the ledger counts it and says so in the record when it can write again
 
-    def _failed(self, error: AuditUnavailable) -> None:
-        if self.on_failure == "deny":
+    def _failed(self, error: AuditUnavailable, durability: Durability) -> None:
+        if self._on_failure[durability] == "deny":
             raise error
-        log.error("audit.degraded", cause=error.cause)
+        log.error("audit.degraded", cause=error.cause, durability=durability.value)
 
 
 def _decided(exchange: ExchangeOpened) -> Unbuilt[ExchangeOpened]:

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -14,14 +13,15 @@ from typing import Final, Literal
 import msgspec
 
 from gateway.audit.chain import Chain
-from gateway.audit.directory import checkpoint_path, known
+from gateway.audit.directory import known
 from gateway.audit.events import Durability, Event, lifecycle
 from gateway.audit.inbox import Cause, Inbox, Receipt
 from gateway.audit.options import LedgerOptions
 from gateway.audit.reserve import Reserve
-from gateway.audit.segment import ReplacedError, Segment, private
+from gateway.audit.segment import ReplacedError, Segment
 from gateway.audit.stamp import stamp
 from gateway.audit.tree import leaf_hash
+from gateway.audit.upkeep import Upkeep
 
 log = logging.getLogger("gateway.audit")
 
@@ -56,7 +56,7 @@ class Writer:
         reserve: Reserve,
     ) -> None:
         self.segments = len(known(directory))
-        self.free_bytes = _free(directory)
+        self.upkeep = Upkeep(directory, options)
         self.condition = Condition("writing", stamp().time)
         self._directory = directory
         self._chain = chain
@@ -67,7 +67,6 @@ class Writer:
         self._reserve = reserve
         self._latest = 0
         self._next_tick = 0.0
-        self._shown = -1  # the size in the checkpoint file
         self._last_commit = time.monotonic()
         self._unwritten: list[Event] = []  # what is to be said about a failure, as soon as it can be written
         self._noted = True
@@ -208,34 +207,22 @@ class Writer:
             return
         self._next_tick = time.monotonic() + self._pause()
         try:
-            self.free_bytes = _free(self._directory)
+            self.upkeep.look()
             if self.condition.state == "failed":
                 self._probe()
             else:
-                self._segment.check()
-                self._roll_if_due(0)
-                self._report_suppressed()
-                self._beat()
-                self._show()
+                self._tend()
         except OSError as error:
             self._fail(_cause(error), error)
 
-    def _beat(self) -> None:
-        """After a while without events, one that says that there were none."""
-        if time.monotonic() - self._last_commit >= self._options.heartbeat:
-            self.append_own([lifecycle("audit.heartbeat", "nothing happened", {}, stamp())])
-
-    def _show(self) -> None:
-        """Write the checkpoint for readers, anchors and the next start: never one that a crash could take back."""
-        if self._shown == self.sequence:
-            return
-        path = checkpoint_path(self._directory)
-        temporary = path.with_name("checkpoint.tmp")
-        with suppress(OSError):  # a full disk: the old one stays, and is still true
-            with private(temporary, "w") as file:
-                file.write(self._chain.checkpoint())
-            temporary.rename(path)
-            self._shown = self.sequence
+    def _tend(self) -> None:
+        """What a log that works wants once a second."""
+        self._segment.check()
+        self._roll_if_due(0)
+        self._report_suppressed()
+        if events := self.upkeep.due(time.monotonic() - self._last_commit):
+            self.append_own(events)
+        self.upkeep.show(self._chain)
 
     def _report_suppressed(self) -> None:
         if self._inbox.suppressed:
@@ -303,7 +290,7 @@ class Writer:
             with suppress(OSError):
                 self._append_with_suppressed(stop)
         self.condition = Condition("closed", stamp().time, "closed")
-        self._show()
+        self.upkeep.show(self._chain)
         with suppress(OSError):
             self._segment.finish()
 
@@ -326,8 +313,3 @@ def _cause(error: OSError) -> Cause:
     if isinstance(error, ReplacedError):
         return "log-replaced"
     return "disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "disk-error"
-
-
-def _free(directory: Path) -> int:
-    space = os.statvfs(directory)
-    return space.f_bavail * space.f_frsize

@@ -50,8 +50,11 @@ class Admission:
         if scope["type"] == "http" and scope["method"] not in methods:
             await self.refusals.refuse(scope, send, Reason.METHOD_NOT_ALLOWED, allow=methods)
             return
+        durability = durability_of(exchange)
+        if not self.recorder.has_room and _is_new(exchange, durability):
+            await self.refusals.answer(scope, send, Reason.AUDIT_UNAVAILABLE)
+            return
         try:
-            durability = durability_of(exchange)
             receipt = self.recorder.submit(exchange, durability)
             if durability is Durability.BEFORE:
                 await self.recorder.confirm(receipt)
@@ -107,3 +110,11 @@ def durability_of(exchange: Exchange) -> Durability:
     context = exchange.context
     harmless = context.kind == "http" and context.method in ("GET", "HEAD") and context.surface in _HARMLESS
     return Durability.HOLD if harmless else Durability.BEFORE
+
+
+def _is_new(exchange: Exchange, durability: Durability) -> bool:
+    """Whether it begins something: a session, or a change. With no room for the next segment, what is left is kept for
+    what is under way, for health, and for those who sign out.
+    """
+    context = exchange.context
+    return context.surface is not Surface.GATEWAY and (context.session is None or durability is Durability.BEFORE)

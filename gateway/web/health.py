@@ -16,8 +16,12 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Ready: the record can be written, and we are not stopping. An old policy that stays in force is ready."""
-        return not self.stopping and self._ledger.health.state == "writing"
+        """Ready: the record can be written and has room for new visitors, and we are not stopping.
+
+        An old policy that stays in force is ready, and so is a record whose space is low.
+        """
+        record = self._ledger.health
+        return not self.stopping and record.state == "writing" and record.space != "exhausted"
 
     def report(self) -> Mapping[str, object]:
         """Everything that an operator needs to see, as plain JSON."""
@@ -30,7 +34,9 @@ class Health:
                 "state": record.state,
                 "cause": record.cause,
                 "sequence": record.sequence,
+                "space": record.space,
                 "free_bytes": record.free_bytes,
+                "suppressed": record.suppressed,
             },
             "policy": {
                 "revision": policy.revision,

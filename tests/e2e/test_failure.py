@@ -10,7 +10,7 @@ import time
 
 import httpx
 
-from tests.e2e.conftest import gateway_served
+from tests.e2e.conftest import gateway_served, wait_for
 from tests.support.disks import small_disk
 from tests.support.processes import free_port
 
@@ -92,3 +92,65 @@ def test_a_full_disk_refuses_and_recovers(tmp_path):
         }
         assert set(accepted) <= decided
         assert [event["metadata"]["sequence"] for event in events] == list(range(len(events)))
+
+
+def test_what_is_left_of_the_space_is_for_what_is_under_way(tmp_path):
+    """Without room for another segment nobody new is let in; who has a session goes on reading, and health answers."""
+    ops = free_port()
+    env = {"GATEWAY_AUDIT__SEGMENT_SIZE": str(1024**2)}
+    with (
+        small_disk(tmp_path / "state", 16 * 1024**2) as disk,
+        gateway_served(tmp_path, env=env, options=["--ops-port", str(ops)]) as gateway,
+    ):
+
+        def report():
+            return httpx.get(f"http://127.0.0.1:{ops}/readyz", trust_env=False)
+
+        with gateway.http() as known, gateway.http() as new:
+            assert known.get("/").status_code == 200
+            assert (report().status_code, report().json()["record"]["space"]) == (200, "ample")
+            free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+            filler = disk / "filler"
+            filler.write_bytes(b"x" * (free - 1536 * 1024))
+            wait_for(report, lambda found: found.json()["record"]["space"] == "low")
+            assert report().status_code == 200
+            filler.write_bytes(b"x" * (free - 512 * 1024))
+            wait_for(report, lambda found: found.json()["record"]["space"] == "exhausted")
+            assert report().status_code == 503
+            refused = new.get("/", headers={"Accept": "application/json"})
+            assert (refused.status_code, refused.json()["reason"]) == (503, "audit-unavailable")
+            assert int(refused.headers["retry-after"]) > 0
+            assert known.get("/").status_code == 200
+            assert known.post("/.gateway/csp-report", content="{}").status_code != 503
+            assert new.get("/.gateway/whoami").status_code == 200
+            filler.unlink()
+            wait_for(report, lambda found: found.status_code == 200)
+            assert new.get("/").status_code == 200
+        told = [
+            e["unmapped"]["gateway"]["details"]["space"]
+            for e in gateway.records()
+            if e["metadata"]["event_code"] == "audit.space"
+        ]
+        assert told == ["low", "exhausted", "ample"]
+
+
+def test_reading_may_go_on_where_the_operator_says_so(tmp_path):
+    """With `on_failure_hold = degrade` a failed record still refuses every change, and lets pages be read, with an alarm."""
+    env = {"GATEWAY_AUDIT__SEGMENT_SIZE": str(1024**2), "GATEWAY_AUDIT__ON_FAILURE_HOLD": "degrade"}
+    with small_disk(tmp_path / "state", 8 * 1024**2) as disk, gateway_served(tmp_path, env=env) as gateway:
+        with gateway.http() as client:
+            assert client.get("/").status_code == 200
+            filler = disk / "filler"
+            filler.write_bytes(b"x" * (os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - 4096))
+            answer = wait_for(
+                lambda: [client.post("/.gateway/csp-report", content="{}") for _ in range(100)][-1],
+                lambda found: found.status_code == 503,
+                60,
+            )
+            assert "retry-after" in answer.headers
+            assert client.get("/").status_code == 200
+            filler.unlink()
+            wait_for(lambda: client.post("/.gateway/csp-report", content="{}"), lambda found: found.status_code != 503)
+        lost = [e for e in gateway.records() if e["metadata"]["event_code"] == "audit.suppressed"]
+        assert lost, "what was served unrecorded must be counted in the record"
+        assert "audit.degraded" in gateway.process.output()
