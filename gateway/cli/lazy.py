@@ -33,13 +33,15 @@ class Verb:
         return holder
 
 
-def lazy_group(verbs: Sequence[Verb]) -> type[TyperGroup]:
+def lazy_group(lazily: Sequence[Verb]) -> type[TyperGroup]:
     """The class of a group whose commands are loaded when the arguments name them."""
 
     class LazyGroup(TyperGroup):
+        verbs = tuple(lazily)
+
         def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - Typer's own Context is private
             name, command, rest = super().resolve_command(ctx, args)
-            verb = next((verb for verb in verbs if verb.name == name), None)
+            verb = next((verb for verb in self.verbs if verb.name == name), None)
             return (name, get_group(verb.load()).commands[verb.name], rest) if verb else (name, command, rest)
 
     return LazyGroup

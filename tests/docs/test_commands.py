@@ -20,15 +20,18 @@ SECTIONS = dict(re.findall(r"^## (gateway [a-z -]+)\n(.*?)(?=^## |\Z)", MANUAL, 
 BIN = Path(PYTHON).parent
 
 
-def _commands() -> dict[str, object]:
+def _commands(verbs=VERBS, before: str = "gateway") -> dict[str, object]:
     """Every command that can be run, as typed, with what Typer knows of it."""
     found = {}
-    for verb in VERBS:
-        command = get_group(verb.load()).commands[verb.name]
+    for verb in verbs:
+        command, name = get_group(verb.load()).commands[verb.name], f"{before} {verb.name}"
+        if lazy := getattr(command, "verbs", None):
+            found |= _commands(lazy, name)
+            continue
         nouns = getattr(command, "commands", None)
         default = getattr(command, "default", None)  # the command that the verb by itself means
         for sub, each in (nouns or {default: command}).items():
-            found[f"gateway {verb.name}" if sub == default else f"gateway {verb.name} {sub}"] = each
+            found[name if sub == default else f"{name} {sub}"] = each
     return found
 
 
@@ -79,8 +82,8 @@ def misused(text: str) -> list[str]:
     wrong = []
     for verb, rest in (use for each in code for use in _USE.findall(each)):
         words = rest.split()
-        longer = f"gateway {verb} {words[0] if words else ''}"
-        name = f"gateway {verb}" if longer not in COMMANDS and f"gateway {verb}" in COMMANDS else longer
+        longest = (" ".join(["gateway", verb, *words[:count]]) for count in (2, 1, 0))
+        name = next((each for each in longest if each in COMMANDS), f"gateway {verb} {words[0] if words else ''}")
         if name not in COMMANDS and (words or f"{verb}" not in {each.name for each in VERBS}):
             wrong.append(name)
         elif name in COMMANDS:
