@@ -21,7 +21,7 @@ def encode(value: object) -> bytes:
     try:
         raw = _ENCODER.encode(value)
     except UnicodeEncodeError:
-        raw = _ENCODER.encode(_without_surrogates(msgspec.to_builtins(value)))
+        raw = _ENCODER.encode(_without_surrogates(msgspec.to_builtins(value, enc_hook=msgspec.json.decode)))
     if raw.isascii() and b"\x7f" not in raw:
         return raw
     text = raw.decode()

@@ -63,15 +63,15 @@ def _event(stored: Stored) -> fields.Event:
         "alert" if code in ALERTS else "event",
         category,
         types,
-        # ECS leaves the outcome out of what only informs.
-        None if types == _INFORMS or gateway.enforced is not None else OUTCOMES.get(stored.status_id),
         code,
         code,
-        metadata.uid,
         metadata.sequence,
         stored.severity_id,
         "gateway.audit",
         "gateway",
+        metadata.uid,
+        # ECS leaves the outcome out of what only informs.
+        None if types == _INFORMS or gateway.enforced is not None else OUTCOMES.get(stored.status_id),
         stored.reason,
         None if stored.start_time is None else instant(stored.start_time),
         None if stored.end_time is None else instant(stored.end_time),

@@ -17,14 +17,14 @@ class Event(Fields, frozen=True):
     kind: str
     category: tuple[str, ...]
     type: tuple[str, ...]
-    outcome: str | None
     action: str
     code: str
-    id: str | None
     sequence: int
     severity: int
     dataset: str
     module: str
+    id: str | None = None
+    outcome: str | None = None
     reason: str | None = None
     start: str | None = None
     end: str | None = None
