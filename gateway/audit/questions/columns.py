@@ -112,6 +112,9 @@ COLUMNS: Final = (
 
 NAMES: Final = tuple(column.name for column in COLUMNS)
 _ALL: Final = ", ".join(f'"{name}"' for name in NAMES)
+_EMPTY: Final = ", ".join(f'CAST(NULL AS {column.type}) AS "{column.name}"' for column in COLUMNS)
+NOTHING_SQL: Final = f"SELECT {_EMPTY} WHERE false"
+"""The columns, and no event."""
 
 
 def writer() -> duckdb.DuckDBPyConnection:
@@ -142,9 +145,8 @@ def parquet_sql(sources: Sequence[Path], *, tolerant: bool = False) -> str:
     files = ", ".join(quoted(str(source)) for source in sources)
     if not tolerant:
         return f"SELECT {_ALL} FROM read_parquet([{files}])"  # noqa: S608 - names of our own
-    empty = ", ".join(f'CAST(NULL AS {column.type}) AS "{column.name}"' for column in COLUMNS)
     every = f"SELECT * FROM read_parquet([{files}], union_by_name = true)"  # noqa: S608 - names of our own
-    return f"SELECT {_ALL} FROM (SELECT {empty} WHERE false UNION ALL BY NAME {every})"  # noqa: S608 - the same
+    return f"SELECT {_ALL} FROM ({NOTHING_SQL} UNION ALL BY NAME {every})"  # noqa: S608 - the same
 
 
 def write_parquet(connection: duckdb.DuckDBPyConnection, source: Path, target: Path) -> int:

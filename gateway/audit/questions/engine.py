@@ -1,0 +1,205 @@
+"""The engine that answers: DuckDB in the memory of this process, over the files of the record, and over nothing else.
+
+It belongs in a process of its own, such as a command: never in the gateway's. What keeps it in its place:
+
+- it may open the files that it was given and no other (`allowed_paths`; external access is off, so no other file, no
+  network, no extension), and nothing can change that afterwards (`lock_configuration`);
+- it keeps to its memory. It does not spill to a disk: the record would lie outside its directory. A question that needs
+  more is refused;
+- it keeps to its time: a question that takes longer is stopped.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import duckdb
+
+from gateway.audit.questions.columns import NOTHING_SQL, lines_sql, parquet_sql, quoted
+from gateway.audit.questions.errors import QuestionError
+from gateway.audit.questions.sources import Source, sources
+from gateway.audit.questions.statement import check
+
+VIEW: Final = "events"
+_ATTEMPTS: Final = 3
+_ROWS: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a question may take: seconds, megabytes, threads."""
+
+    seconds: float = 30.0
+    megabytes: int = 256
+    threads: int = 2
+
+
+class Engine:
+    """A view of the record at one moment. Use it in one thread, close it."""
+
+    def __init__(self, files: Sequence[Source], limits: Limits = Limits(), *, output: Path | None = None) -> None:
+        """`output`: the one file that an answer may be written to, besides."""
+        self.files = tuple(files)
+        self.limits = limits
+        self._connection = _open(self.files, limits, output)
+
+    @classmethod
+    def of(
+        cls,
+        directories: Sequence[Path],
+        limits: Limits = Limits(),
+        *,
+        derived: bool = True,
+        output: Path | None = None,
+    ) -> Self:
+        """The engine over these logs as they are now.
+
+        Raises:
+            QuestionError: they cannot be read.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return cls(sources(directories, derived=derived), limits, output=output)
+            except (FileNotFoundError, duckdb.IOException) as error:  # sealed meanwhile: look again
+                if attempt == _ATTEMPTS - 1:
+                    raise QuestionError(f"the record cannot be read: {_first_line(error)}") from error
+        raise AssertionError("unreachable")
+
+    def ask(self, sql: str, parameters: Mapping[str, object] | None = None) -> "Answer":
+        """The answer to one SELECT. Its rows come while they are read, and within the limits.
+
+        Raises:
+            QuestionError: the SQL is wrong, takes too long or too much memory, or a file cannot be read.
+        """
+        with self._bounded():
+            result = self._connection.execute(sql, dict(parameters or {}))
+            columns = tuple(Answered(str(each[0]), str(each[1])) for each in result.description or ())
+        return Answer(columns, self._rows(result))
+
+    def ask_freely(self, sql: str) -> "Answer":
+        """The answer to SQL that somebody has written: exactly one SELECT, of the view and of nothing else.
+
+        Raises:
+            QuestionError: it is something else; or as `ask`.
+        """
+        with self._bounded():
+            check(self._connection, sql, VIEW)
+        return self.ask(sql)
+
+    def write_parquet(self, sql: str, parameters: Mapping[str, object], target: Path) -> int:
+        """Write the answer to `output` as Parquet, and say how many rows it has.
+
+        Raises:
+            QuestionError: as `ask`.
+        """
+        copy = f"COPY ({sql}) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
+        with self._bounded():
+            found = self._connection.execute(copy, dict(parameters or {})).fetchone()
+        return int(found[0]) if found else 0
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _rows(self, result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+        while True:
+            with self._bounded():
+                rows = result.fetchmany(_ROWS)
+            if not rows:
+                return
+            yield from rows
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        timer = threading.Timer(self.limits.seconds, self._connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+        finally:
+            timer.cancel()
+
+    def _explained(self, error: duckdb.Error) -> QuestionError:
+        match error:
+            case duckdb.InterruptException():
+                return QuestionError(
+                    f"no answer within {self.limits.seconds:g} seconds", "ask for less time with since:, or allow more"
+                )
+            case duckdb.OutOfMemoryException():
+                return QuestionError(
+                    f"the answer needs more than {self.limits.megabytes} MB of memory",
+                    "ask for less time with since: or for fewer columns, or allow more",
+                )
+            case _:
+                return QuestionError(_first_line(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A column of an answer, and its type in SQL."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was asked for. `rows` can be gone through once."""
+
+    columns: tuple[Answered, ...]
+    rows: Iterator[tuple[Any, ...]]
+
+
+def _open(files: Sequence[Source], limits: Limits, output: Path | None) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": limits.threads,
+            "memory_limit": f"{limits.megabytes}MB",
+            "temp_directory": "",
+            "autoload_known_extensions": False,
+            "autoinstall_known_extensions": False,
+            "allow_community_extensions": False,
+            "preserve_insertion_order": False,
+        },
+    )
+    try:
+        allowed = [str(each.path) for each in files] + ([str(output)] if output else [])
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, allowed))}]")
+        connection.execute("SET enable_external_access = false")
+        _create_view(connection, files)
+        connection.execute("SET lock_configuration = true")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, files: Sequence[Source]) -> None:
+    try:
+        connection.execute(f"CREATE VIEW {VIEW} AS {_union(files, tolerant=False)}")
+    except (duckdb.BinderException, duckdb.InvalidInputException):
+        # Some files were derived by an earlier version, with other columns.
+        connection.execute(f"CREATE VIEW {VIEW} AS {_union(files, tolerant=True)}")
+
+
+def _union(files: Sequence[Source], *, tolerant: bool) -> str:
+    columns = [each.path for each in files if each.is_columns]
+    lines = [lines_sql(each.path, before=each.before) for each in files if not each.is_columns]
+    return " UNION ALL ".join(([parquet_sql(columns, tolerant=tolerant)] if columns else []) + lines) or NOTHING_SQL
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
