@@ -182,6 +182,7 @@ def _open_writer(directory: Path, origin: str, options: LedgerOptions, inbox: In
     except OSError:
         segment.close()
         raise
+    writer.upkeep.show(chain)
     return writer
 
 
