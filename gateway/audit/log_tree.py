@@ -271,14 +271,21 @@ class LogTree:
         except LookupError:
             raise ProofError(f"{self.directory}: event {sequence} is pruned", "look for it in an archive") from None
 
-    def signer(self, signed: Checkpoint) -> str | None:
-        """The verifier key of this log that has signed a checkpoint; None when it was none of those of its time.
+    def signed_by(self, signed: Checkpoint) -> str:
+        """The verifier key of this log that has signed a checkpoint.
 
-        Two may have signed at one size: the key that ends there, and the one that begins there.
+        Raises:
+            ContradictionError: none of those that the log had at this size has.
         """
         last = bisect_right(self._starts, signed.size)
-        candidates = (each.header.vkey for each in self._leaves[max(0, last - 2) : last])
-        return next((each for each in candidates if signed.is_signed_by(Key.parse(each))), None)
+        # Two may have signed at one size: the key that ends there, and the one that begins there.
+        for each in self._leaves[max(0, last - 2) : last]:
+            if signed.is_signed_by(Key.parse(each.header.vkey)):
+                return each.header.vkey
+        raise ContradictionError(
+            f"{self.directory}: no key that the log had at {signed.size} events has signed the checkpoint of that size",
+            "gateway audit verify finds what else is wrong; a checkpoint of another log cannot be checked here",
+        )
 
     def checkpoint_at(self, size: int) -> str:
         """The signed note of the commit for exactly this size.
@@ -303,6 +310,19 @@ class LogTree:
                 f"sizes that have one: {', '.join(map(str, near))}" if near else None,
             )
         return _note(self.origin, commit)
+
+
+def origin_of(directory: Path) -> str:
+    """The origin of the log in a directory, without reading the log.
+
+    Raises:
+        ProofError: there is none.
+        LedgerError, OSError: its first header cannot be read.
+    """
+    if not (segments := known(directory)):
+        raise ProofError(f"{directory}: there is no log here")
+    first = segments[0]
+    return (SealedLeaves if first.seal.exists() else PlainLeaves)(first).header.origin
 
 
 def _note(origin: str, commit: Commit) -> str:

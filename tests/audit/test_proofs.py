@@ -197,7 +197,7 @@ def test_an_older_commit_can_be_proven_against(tmp_path):
     for size, key in ((3, 0), (6, 0), (7, 1), (15, 1), (16, 2)):
         signed = tree.checkpoint_at(size)
         assert Checkpoint.parse(signed, "it").is_signed_by(Key.parse(log.keys[key].vkey))
-        assert tree.signer(Checkpoint.parse(signed, "it")) == log.keys[key].vkey
+        assert tree.signed_by(Checkpoint.parse(signed, "it")) == log.keys[key].vkey
         check_proof(tree.line(2), prove(tree, 2, signed), [Key.parse(log.keys[key].vkey)])
 
 
