@@ -4,7 +4,7 @@ An id is never reused and its meaning never changes; docs/findings.md has a head
 together). A checker makes a `Finding` from a `Kind`. The numbers:
 
     GW001-GW099     policies            `gateway policy check`
-    GW100-GW199     the record
+    GW100-GW199     the record          `gateway audit verify`
     GW200-GW299     the installation    `gateway doctor`
     GW300-GW399     content security    `gateway doctor csp`
 """
@@ -38,6 +38,122 @@ class Finding:
         return f"{self.kind.id} {self.place}: {self.message}"
 
 
+UNKNOWN_LINE: Final = Kind(
+    "GW101",
+    "A line that the gateway does not write",
+    "Somebody has put it there. What the log says besides is verified as if the line were not there.",
+    "Keep the file as it is: the line itself may say who has written it.",
+)
+CHANGED: Final = Kind(
+    "GW102",
+    "Events that are not those that were signed for",
+    "The record was altered, or the disk has failed: what these events say cannot be relied on.",
+    "The events named are those of one commit, one to some thousand: not each of them need be altered. Compare "
+    "them with a copy that was shipped elsewhere.",
+)
+OUT_OF_SEQUENCE: Final = Kind(
+    "GW103",
+    "Events out of sequence",
+    "An event was deleted, inserted, repeated or moved.",
+    "What follows in this segment is not judged: there may be more.",
+)
+NOT_SIGNED: Final = Kind(
+    "GW104",
+    "A commit that its segment's key has not signed",
+    "Somebody without the key has altered the events before it, or the commit itself.",
+    "A key of a later segment counts for nothing here, whoever has it: so it must be.",
+)
+BAD_HEADER: Final = Kind(
+    "GW105",
+    "A segment without a header that fits",
+    "It cannot be told what the segment holds and which key may sign in it: nothing in it is verified.",
+    "A file that was renamed by hand looks the same.",
+)
+NOT_CONTINUED: Final = Kind(
+    "GW106",
+    "A segment that does not continue the one before",
+    "Two histories were put together: events of one of them are missing.",
+    "Which of the two is the true one, the segments do not say: an anchor does.",
+)
+MISSING: Final = Kind(
+    "GW107",
+    "A part of the log that is missing",
+    "Events were removed. Nothing ties what comes after them to what comes before.",
+    "What was pruned by retention is not missing: its seal is there, and an event tells of it.",
+)
+KEY_NOT_VOUCHED: Final = Kind(
+    "GW108",
+    "A key that the key before has not signed for",
+    "The segment, and all after it, may have been written by somebody else.",
+    "A log that was set aside because it was damaged, and the one that began after it, are two logs.",
+)
+OTHER_FIRST_KEY: Final = Kind(
+    "GW109",
+    "A log that begins with another key than the one that was given",
+    "All of the log may have been written anew, from its first event on.",
+    "Compare where the key that you have given comes from: `gateway audit key` on the same machine is no proof.",
+)
+BAD_SEAL: Final = Kind(
+    "GW110",
+    "A seal that does not fit what it seals",
+    "The sealed file or its seal was altered or mixed up. Questions about a time may pass over the segment.",
+    "The seal is not signed. When there is no other finding, the events are those that were signed for.",
+)
+TWICE: Final = Kind(
+    "GW111",
+    "A segment that is there twice",
+    "Plain and sealed, one of the two could be shown to one reader and the other to another.",
+    "A crash while a segment is sealed leaves both for a moment; the next start removes one.",
+)
+NOT_ANNOUNCED: Final = Kind(
+    "GW112",
+    "A segment that was pruned without a word",
+    "Events were removed, and the seal was made to say that retention did it.",
+    "Retention writes `audit.pruned` into the log before it removes anything.",
+)
+CUT: Final = Kind(
+    "GW113",
+    "A log whose end is missing",
+    "The newest events were removed.",
+    "A disk that loses what it has acknowledged looks the same.",
+)
+BAD_CHECKPOINT: Final = Kind(
+    "GW114",
+    "A checkpoint beside the log that is not the log's own",
+    "The log, or the checkpoint, was replaced.",
+    "The checkpoint is written anew at most once a second: an older one that is right is no finding.",
+)
+CONTRADICTED: Final = Kind(
+    "GW115",
+    "An anchor that contradicts the log",
+    "The log was rolled back, or written anew with a key that was stolen.",
+    "An anchor proves as much as the place where it was kept: whoever could change it there could make this finding.",
+)
+NOT_COMMITTED: Final = Kind(
+    "GW116",
+    "Events behind the last commit of a finished segment",
+    "They were never acknowledged, and nobody has signed for them: they may be anybody's.",
+    "In the segment that is being written they are no finding: a commit for them is under way, or a crash has "
+    "prevented it.",
+)
+UNREADABLE: Final = Kind(
+    "GW117",
+    "A segment that cannot be read",
+    "What it holds is not verified.",
+    "Look at the disk and at the permissions first; a sealed file that was altered does not decompress either.",
+)
+BAD_TREE_FILE: Final = Kind(
+    "GW118",
+    "Stored hashes that are not those of the events",
+    "Proofs that are made from them prove nothing.",
+    "The events themselves are verified without them. The file can be made again.",
+)
+NO_SUCH_LOG: Final = Kind(
+    "GW119",
+    "A log that is not there",
+    "A whole log was removed, or moved.",
+    "Give the directories that you mean when you verify a part of what you have keys for.",
+)
 UNKNOWN_ROUTE: Final = Kind(
     "GW201",
     "A route that the manifest does not name",
@@ -125,6 +241,25 @@ VIOLATION: Final = Kind(
 )
 
 KINDS: Final[tuple[Kind, ...]] = (
+    UNKNOWN_LINE,
+    CHANGED,
+    OUT_OF_SEQUENCE,
+    NOT_SIGNED,
+    BAD_HEADER,
+    NOT_CONTINUED,
+    MISSING,
+    KEY_NOT_VOUCHED,
+    OTHER_FIRST_KEY,
+    BAD_SEAL,
+    TWICE,
+    NOT_ANNOUNCED,
+    CUT,
+    BAD_CHECKPOINT,
+    CONTRADICTED,
+    NOT_COMMITTED,
+    UNREADABLE,
+    BAD_TREE_FILE,
+    NO_SUCH_LOG,
     UNKNOWN_ROUTE,
     VERSION_UNKNOWN,
     VERSION_UNSUPPORTED,

@@ -6,6 +6,16 @@ from gateway.cli.lazy import Verb, lazy_group, register
 
 VERBS: tuple[Verb, ...] = (
     Verb("tail", "gateway.cli.audit.tail", "tail", "Print the last events, and go on while they are recorded."),
+    Verb("ship", "gateway.cli.audit.ship", "ship", "Send the record to a receiver, at least once and in order."),
+    Verb("query", "gateway.cli.audit.query", "query", "Ask the record: events, counts, questions of a list, SQL."),
+    Verb("explain", "gateway.cli.audit.explain", "explain", "Show an exchange, and make its decisions again."),
+    Verb("export", "gateway.cli.audit.export", "export", "Write the record in another schema: OCSF, ECS, CEF, CSV."),
+    Verb("verify", "gateway.cli.audit.verify", "verify", "Verify the record: events, commits, keys, anchors."),
+    Verb("verifier", "gateway.cli.audit.verifier", "verifier", "Print the verifier, to be used elsewhere."),
+    Verb("key", "gateway.cli.audit.key", "key", "Print the keys by which each log is known."),
+    Verb("prove", "gateway.cli.audit.prove", "prove", "Write one event, and the proof that it is in the record."),
+    Verb("check-proof", "gateway.cli.audit.check_proof", "check", "Check one event and its proof, offline."),
+    Verb("consistency", "gateway.cli.audit.consistency", "consistency", "Prove that the log continues a checkpoint."),
 )
 
 app = typer.Typer(
