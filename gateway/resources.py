@@ -9,8 +9,10 @@ from starlette.types import Receive, Scope, Send
 from gateway import __version__
 from gateway.audit.events import Durability, Event, lifecycle, policy_change
 from gateway.audit.ledger import Ledger
+from gateway.audit.mask_keys import masks_of
 from gateway.audit.options import LedgerOptions
 from gateway.audit.recorder import Recorder
+from gateway.audit.sealing.keeper import Keeper
 from gateway.audit.stamp import stamp
 from gateway.errors import AuditUnavailable, ConfigurationError, GatewayError, StartupError
 from gateway.middleware.bare import answer_bare
@@ -37,11 +39,14 @@ class Resources:
     recorder: Recorder
     brand: Brand
     health: Health = field(init=False)
+    keeper: Keeper = field(init=False)
     _judging: PolicyRef | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """Health reads the other parts."""
+        """Health reads the other parts, and the keeper seals what the ledger has finished."""
         self.health = Health(self.revisions, self.ledger)
+        days = self.settings.audit.retention_days
+        self.keeper = Keeper(self.ledger, self.state.audit_directory(), retention_days=days)
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -56,10 +61,15 @@ class Resources:
         state = StateDirectory.prepare(settings.state_dir)
         audit = settings.audit
         options = LedgerOptions(
-            ack_timeout=audit.ack_timeout, segment_size=audit.segment_size, on_damage=audit.on_damage
+            ack_timeout=audit.ack_timeout,
+            segment_size=audit.segment_size,
+            segment_age=audit.segment_age,
+            on_damage=audit.on_damage,
         )
+        masks = masks_of(state.path, audit.pseudonyms, audit.pseudonym_days)
         ledger = Ledger.open(state.audit_directory(), origin=f"{state.instance}/w0", options=options)
-        return cls(settings, revisions, state, ledger, Recorder(ledger, audit.on_failure, audit.on_failure_hold), brand)
+        recorder = Recorder(ledger, audit.on_failure, audit.on_failure_hold, masks)
+        return cls(settings, revisions, state, ledger, recorder, brand)
 
     def active_policy(self) -> Policy:
         """The policy in force at this moment."""
@@ -75,14 +85,16 @@ class Resources:
         ref = self.revisions.active.ref
         self._judging = ref
         self._note(lifecycle("gateway.start", "gateway started", {"version": __version__}, stamp()))
-        self._note(policy_change(None, ref, ANONYMOUS, {}, stamp()))
+        self._note(policy_change(None, ref, ANONYMOUS, {}, stamp(), self.recorder.masks))
         self.revisions.subscribe(self._reloaded)
         self.revisions.watch()
+        self.keeper.start()
 
     def close(self) -> None:
         """Record that we end, and close everything. Safe to call after a start that failed half-way."""
         self.health.stopping = True
         self.revisions.close()
+        self.keeper.close()
         self._note(lifecycle("gateway.stop", "gateway stopped", {"version": __version__}, stamp()))
         self.ledger.close()
 
@@ -92,7 +104,7 @@ class Resources:
             case Reloaded(policy=policy):
                 log.info("policy.reloaded", revision=policy.ref.revision, digest=policy.ref.digest)
                 before, self._judging = self._judging, policy.ref
-                self._note(policy_change(before, policy.ref, ANONYMOUS, {}, stamp()))
+                self._note(policy_change(before, policy.ref, ANONYMOUS, {}, stamp(), self.recorder.masks))
             case KeptLastGood(policy=policy, problems=problems):
                 told = [str(problem) for problem in problems]
                 log.error("policy.kept-last-good", revision=policy.ref.revision, problems=told)

@@ -28,6 +28,8 @@ Seconds = Annotated[float, Meta(gt=0, le=3600, description="seconds, more than 0
 SegmentSize = Annotated[
     int, Meta(ge=1024**2, le=1024**4, description="bytes, from 1048576 (1 MiB) to 1024 ** 4 (1 TiB)")
 ]
+SegmentAge = Annotated[float, Meta(ge=60, le=30 * 86400, description="seconds, from 60 to 2592000 (30 days)")]
+Days = Annotated[int, Meta(ge=1, le=36_500, description="a whole number of days from 1 to 36500")]
 HostName = Annotated[
     str,
     Meta(
@@ -60,6 +62,10 @@ File = Annotated[Path, Meta(description="the path of a file")]
 Directory = Annotated[Path, Meta(description="the path of a directory")]
 OnFailure = Annotated[Literal["deny", "degrade"], Meta(description="deny or degrade")]
 OnDamage = Annotated[Literal["refuse", "set-aside"], Meta(description="refuse or set-aside")]
+PseudonymKinds = Annotated[
+    tuple[Literal["user", "client", "session"], ...],
+    Meta(description="words of user, client and session, parted by commas; nothing: all stand in clear"),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error", "critical"],
     Meta(description="debug, info, warning, error or critical"),
@@ -123,7 +129,8 @@ class Session:
 class Audit:
     """The record. `ack_timeout` in seconds, `segment_size` in bytes.
 
-    `on_failure_hold` is `on_failure` for requests that only read; None: the same.
+    `on_failure_hold` is `on_failure` for requests that only read; None: the same. `pseudonyms` are the kinds of
+    identity that stand in it masked; their key is replaced after `pseudonym_days`.
     """
 
     on_failure: OnFailure = "deny"
@@ -131,6 +138,10 @@ class Audit:
     on_damage: OnDamage = "refuse"
     ack_timeout: Seconds = 2.0
     segment_size: SegmentSize = 64 * 1024**2
+    pseudonyms: PseudonymKinds = ("session",)
+    pseudonym_days: Days = 90
+    segment_age: SegmentAge = 86_400.0
+    retention_days: Days | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ WORKER: Final = "cli"
 PATIENCE: Final = 5.0
 """Seconds that a command waits for another one to finish its event."""
 
-_OPTIONS: Final = LedgerOptions(segment_size=4 * 1024**2, reserve=64 * 1024, announce=False)
+OPTIONS: Final = LedgerOptions(segment_size=4 * 1024**2, reserve=64 * 1024, announce=False)
 _HINT: Final = "run it as the gateway's user, or read a copy of the record with --unrecorded"
 
 
@@ -54,7 +54,7 @@ def _opened(state: StateDirectory) -> Ledger:
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            return Ledger.open(directory, origin=f"{state.instance}/{WORKER}", options=_OPTIONS)
+            return Ledger.open(directory, origin=f"{state.instance}/{WORKER}", options=OPTIONS)
         except LedgerError as error:
             if not isinstance(error.__cause__, BlockingIOError) or time.monotonic() > until:
                 raise

@@ -12,6 +12,8 @@ from msgspec import UNSET, UnsetType
 from gateway.audit import ocsf
 from gateway.audit.details import details
 from gateway.audit.event import Event, actor, event_of, fit, metadata, short
+from gateway.audit.masking import CLIENT, Words, mask_facts, person
+from gateway.audit.masks import CLEAR, Masks, is_pseudonym
 from gateway.audit.redact import Caps
 from gateway.audit.stamp import Stamp
 from gateway.model import PolicyRef, Principal
@@ -27,6 +29,7 @@ class _Facts(ocsf.Object, frozen=True):
     details: Mapping[str, object]
     page: str | UnsetType = UNSET
     erased: tuple[str, ...] | UnsetType = UNSET
+    masked: tuple[str, ...] | UnsetType = UNSET
 
 
 _ACTIVITIES: Final = {"start": 3, "stop": 4}
@@ -37,15 +40,20 @@ _ALARMS: Final = {
     "audit.recovered": (3, 1),
     "audit.clock_step": (2, 1),
     "audit.set_aside": (4, 2),
+    "audit.seal_failed": (3, 2),
+    "audit.pruned": (2, 1),
     "audit.space": (3, 1),
     "gateway.degraded": (3, 2),
 }
 
 
-def lifecycle(code: str, message: str, facts: Mapping[str, object], stamp: Stamp) -> Event:
+def lifecycle(code: str, message: str, facts: Mapping[str, object], stamp: Stamp, masks: Masks = CLEAR) -> Event:
     """Something in the life of the gateway or of the record itself, such as `audit.start` or `gateway.stop`."""
     activity = _ACTIVITIES.get(code.rpartition(".")[2], _OTHER)
     severity, status = _ALARMS.get(code, (1, 1))
+    words = Words({})
+    facts = mask_facts(facts, masks, words)
+    masked = tuple(words.found) or UNSET
 
     def build(caps: Caps) -> Event:
         kept, erased = details(facts, caps)
@@ -61,7 +69,7 @@ def lifecycle(code: str, message: str, facts: Mapping[str, object], stamp: Stamp
                 status_id=status,
                 message=short(message),
                 activity_name=short(code) if activity == _OTHER else UNSET,
-                unmapped=ocsf.Unmapped(_Facts("lifecycle", kept, erased=erased or UNSET)),
+                unmapped=ocsf.Unmapped(_Facts("lifecycle", kept, erased=erased or UNSET, masked=masked)),
             )
         )
 
@@ -69,9 +77,17 @@ def lifecycle(code: str, message: str, facts: Mapping[str, object], stamp: Stamp
 
 
 def policy_change(
-    before: PolicyRef | None, after: PolicyRef, by: Principal, facts: Mapping[str, object], stamp: Stamp
+    before: PolicyRef | None,
+    after: PolicyRef,
+    by: Principal,
+    facts: Mapping[str, object],
+    stamp: Stamp,
+    masks: Masks = CLEAR,
 ) -> Event:
     """Another revision became the active one (`policy.change`). `before` is None at the first load."""
+    who = person(by, masks)
+    facts = mask_facts(facts, masks, who.words)
+    masked = (*who.masked, *who.words.found) or UNSET
 
     def build(caps: Caps) -> Event:
         digests = {"digest": after.digest} | ({"previous_digest": before.digest} if before else {})
@@ -87,10 +103,10 @@ def policy_change(
                 severity_id=2,
                 status_id=1,
                 message=short(f"policy revision {after.revision} is active"),
-                actor=_by(by),
+                actor=_by(who.principal),
                 entity=_entity(before, is_applied=False) if before else _entity(after, is_applied=True),
                 entity_result=_entity(after, is_applied=True),
-                unmapped=ocsf.Unmapped(_Facts("change", kept, erased=erased or UNSET)),
+                unmapped=ocsf.Unmapped(_Facts("change", kept, erased=erased or UNSET, masked=masked)),
             )
         )
 
@@ -105,12 +121,17 @@ def script_error(
     *,
     page: str | None = None,
     request_id: str | None = None,
+    masks: Masks = CLEAR,
 ) -> Event:
     """A script raised (`script.error`). `exception` is its type's name and `frames` a hash of where.
 
     Never the exception's text: it holds the tool's data.
     """
     kept, _ = details({"exception": exception, "frames": frames})
+    who = person(principal, masks)
+    page = who.words.maybe(page, "/unmapped/gateway/page")
+    request_id = who.words.maybe(request_id, "/metadata/correlation_uid")
+    masked = (*who.masked, *who.words.found) or UNSET
     return event_of(
         ocsf.ApplicationError(
             metadata=metadata(stamp, "script.error", _WITH_ACTOR, short(request_id) if request_id else None),
@@ -122,8 +143,8 @@ def script_error(
             severity_id=3,
             status_id=2,
             message="the script raised an exception",
-            actor=_by(principal),
-            unmapped=ocsf.Unmapped(_Facts("error", kept, page=short(page) if page else UNSET)),
+            actor=_by(who.principal),
+            unmapped=ocsf.Unmapped(_Facts("error", kept, page=short(page) if page else UNSET, masked=masked)),
         )
     )
 
@@ -137,11 +158,16 @@ def admin_action(
     *,
     code: str = "admin.action",
     succeeded: bool = True,
+    masks: Masks = CLEAR,
 ) -> Event:
     """What an administrator did (`admin.action`, or a `code` of its own such as `audit.query`).
 
     `source` is an address, or the host's name for a command.
     """
+    who = person(by, masks)
+    endpoint, at = _endpoint(source, masks)
+    facts = mask_facts(facts, masks, who.words)
+    masked = (*who.masked, *at, *who.words.found) or UNSET
 
     def build(caps: Caps) -> Event:
         kept, erased = details(facts, caps)
@@ -156,10 +182,10 @@ def admin_action(
                 severity_id=2,
                 status_id=1 if succeeded else 2,
                 message=short(operation),
-                actor=_by(by),
+                actor=_by(who.principal),
                 api=ocsf.Api(short(operation)),
-                src_endpoint=_endpoint(source),
-                unmapped=ocsf.Unmapped(_Facts("admin", kept, erased=erased or UNSET)),
+                src_endpoint=endpoint,
+                unmapped=ocsf.Unmapped(_Facts("admin", kept, erased=erased or UNSET, masked=masked)),
             )
         )
 
@@ -175,9 +201,11 @@ def _entity(ref: PolicyRef, *, is_applied: bool) -> ocsf.ManagedEntity:
     return ocsf.ManagedEntity("gateway", "gateway", ref.revision, policy)
 
 
-def _endpoint(source: str) -> ocsf.Endpoint:
+def _endpoint(source: str, masks: Masks) -> tuple[ocsf.Endpoint, tuple[str, ...]]:
+    """Where it came from; and the pointer to the address if that is masked."""
     try:
         ipaddress.ip_address(source)
     except ValueError:
-        return ocsf.Endpoint(hostname=short(source))
-    return ocsf.Endpoint(source)
+        return ocsf.Endpoint(hostname=short(source)), ()
+    address = masks.of("client", source)
+    return (ocsf.Endpoint(uid=address), (CLIENT,)) if is_pseudonym(address) else (ocsf.Endpoint(address), ())
