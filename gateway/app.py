@@ -131,7 +131,7 @@ class Gateway:
         sessions = SessionActivity()
         base_path = settings.server.base_path
         frames = Frames(base_path)
-        self._reports = reports = Reports(recorder.ledger.append)
+        self._reports = reports = Reports(recorder.ledger.append, masks=recorder.masks)
         endpoints = Endpoints(resources.health, reports=reports, embedded=frames, closed=Closed(resources.brand))
         surfaces = tool.surfaces(lambda _, path: endpoints.target(path))
         opening = Opening(resources.active_policy, surfaces.target, settings.server.base_path)

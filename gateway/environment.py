@@ -160,7 +160,14 @@ def _secret_from(path: str) -> str:
 def _convert(each: Setting, raw: object) -> object:
     if each.secret:
         return parse_keys(str(raw))
+    if isinstance(raw, str) and _is_list(each.type):
+        raw = list(dict.fromkeys(raw.replace(",", " ").split()))
     return msgspec.convert(raw, each.type, strict=False, dec_hook=_path)
+
+
+def _is_list(kind: object) -> bool:
+    plain = typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
+    return typing.get_origin(plain) is tuple
 
 
 def _path(kind: type, raw: object) -> object:

@@ -12,12 +12,15 @@ from msgspec import UNSET, Struct, UnsetType
 from gateway.audit.details import details
 from gateway.audit.event import Event, fits, truncated
 from gateway.audit.exchanges import Facts, network
+from gateway.audit.masking import mask_facts, of_event, words
+from gateway.audit.masks import CLEAR, Masks
 from gateway.audit.outcomes import ALLOWED, Outcome
 from gateway.audit.redact import NORMAL, TIGHT, Caps, redact
 from gateway.audit.stamp import Stamp
 from gateway.model import ExchangeOpened
 
 _TRAFFIC: Final = 6
+_PAGE: Final = "/unmapped/gateway/page"
 # Somebody tries something: medium; what was tried did not happen.
 _ATTEMPTS: Final = {"session.foreign": Outcome(2, 2, 3, 2)}
 
@@ -40,24 +43,27 @@ class _Happened(Facts, frozen=True):
     page: str | UnsetType
     details: Mapping[str, object]
     erased: tuple[str, ...] | UnsetType
+    masked: tuple[str, ...] | UnsetType
 
 
-def happened(happening: Happening, stamp: Stamp) -> Event:
+def happened(happening: Happening, stamp: Stamp, masks: Masks = CLEAR) -> Event:
     """`page.open`, `socket.activity` or `session.foreign`: see docs/audit-record.md."""
-    event = _event(happening, stamp, NORMAL)
-    return event if fits(event) else truncated(_event(happening, stamp, TIGHT))
+    event = _event(happening, stamp, NORMAL, masks)
+    return event if fits(event) else truncated(_event(happening, stamp, TIGHT, masks))
 
 
-def _event(happening: Happening, stamp: Stamp, caps: Caps) -> Event:
-    redacted = redact(happening.opened, caps)
-    page = happening.page
-    kept, erased = details(happening.facts, caps)
+def _event(happening: Happening, stamp: Stamp, caps: Caps, masks: Masks) -> Event:
+    redacted = redact(happening.opened, caps, masks)
+    known = words(happening.opened, masks)
+    page = known.maybe(happening.page, _PAGE)
+    kept, erased = details(mask_facts(happening.facts, masks, known), caps)
     unmapped = _Happened(
         "activity",
         redacted.exchange.decision.reason,
         page[: caps.path] if page else UNSET,
         kept,
         erased or UNSET,
+        (*of_event(redacted.masked, _PAGE), *known.found) or UNSET,
     )
     outcome = _ATTEMPTS.get(happening.code, ALLOWED)
     return network(redacted, stamp, outcome, unmapped, code=happening.code, activity=_TRAFFIC)

@@ -9,8 +9,10 @@ from msgspec import UNSET, UnsetType
 
 from gateway.audit import ocsf
 from gateway.audit.event import Event, actor, event_of, fits, metadata, truncated
+from gateway.audit.masking import of_event
+from gateway.audit.masks import CLEAR, Masks, is_pseudonym
 from gateway.audit.outcomes import Outcome, outcome_at_the_door, outcome_at_the_end
-from gateway.audit.redact import TIGHT, Redacted, redact
+from gateway.audit.redact import NORMAL, TIGHT, Redacted, redact
 from gateway.audit.stamp import Stamp
 from gateway.model import Allow, ExchangeClosed, ExchangeOpened, RequestContext
 
@@ -47,6 +49,7 @@ class _Decided(Facts, frozen=True):
     trace: tuple[object, ...] | UnsetType
     user_agent: str | UnsetType
     erased: tuple[str, ...] | UnsetType
+    masked: tuple[str, ...] | UnsetType
     truncated: tuple[str, ...] | UnsetType
     inputs: RequestContext
 
@@ -61,34 +64,35 @@ class _Ended(Facts, frozen=True):
     status: int | UnsetType
     close_code: int | UnsetType
     erased: tuple[str, ...] | UnsetType
+    masked: tuple[str, ...] | UnsetType
     truncated: tuple[str, ...] | UnsetType
 
 
-def opened(exchange: ExchangeOpened, stamp: Stamp) -> Event:
+def opened(exchange: ExchangeOpened, stamp: Stamp, masks: Masks = CLEAR) -> Event:
     """The decision about an exchange (`http.request`, `ws.open`), to be recorded before it takes effect."""
-    event = _opened(redact(exchange), stamp)
-    return event if fits(event) else truncated(_opened(redact(exchange, TIGHT), stamp))
+    event = _opened(redact(exchange, NORMAL, masks), stamp)
+    return event if fits(event) else truncated(_opened(redact(exchange, TIGHT, masks), stamp))
 
 
-def closed(exchange: ExchangeClosed, stamp: Stamp) -> Event:
+def closed(exchange: ExchangeClosed, stamp: Stamp, masks: Masks = CLEAR) -> Event:
     """How an exchange ended (`http.request`, `ws.close`). Says who and where again, so the line can be read alone."""
-    event = _closed(exchange, redact(exchange.opened), stamp)
-    return event if fits(event) else truncated(_closed(exchange, redact(exchange.opened, TIGHT), stamp))
+    event = _closed(exchange, redact(exchange.opened, NORMAL, masks), stamp)
+    return event if fits(event) else truncated(_closed(exchange, redact(exchange.opened, TIGHT, masks), stamp))
 
 
-def message(exchange: ExchangeOpened, stamp: Stamp) -> Event:
+def message(exchange: ExchangeOpened, stamp: Stamp, masks: Masks = CLEAR) -> Event:
     """The decision about a message, or a page, inside an open socket (`ws.message`)."""
-    return _in_socket(exchange, stamp, "ws.message")
+    return _in_socket(exchange, stamp, masks, "ws.message")
 
 
-def rejudged(exchange: ExchangeOpened, stamp: Stamp) -> Event:
+def rejudged(exchange: ExchangeOpened, stamp: Stamp, masks: Masks = CLEAR) -> Event:
     """The decision about a socket that is open already (`ws.lease`): time or the policy gave cause to ask again."""
-    return _in_socket(exchange, stamp, "ws.lease")
+    return _in_socket(exchange, stamp, masks, "ws.lease")
 
 
-def _in_socket(exchange: ExchangeOpened, stamp: Stamp, code: str) -> Event:
-    event = _opened(redact(exchange), stamp, inside=code)
-    return event if fits(event) else truncated(_opened(redact(exchange, TIGHT), stamp, inside=code))
+def _in_socket(exchange: ExchangeOpened, stamp: Stamp, masks: Masks, code: str) -> Event:
+    event = _opened(redact(exchange, NORMAL, masks), stamp, inside=code)
+    return event if fits(event) else truncated(_opened(redact(exchange, TIGHT, masks), stamp, inside=code))
 
 
 def _opened(redacted: Redacted, stamp: Stamp, *, inside: str | None = None) -> Event:
@@ -106,6 +110,7 @@ def _opened(redacted: Redacted, stamp: Stamp, *, inside: str | None = None) -> E
         UNSET if allowed else decision.trace or UNSET,
         (exchange.user_agent or UNSET) if context.kind == "websocket" else UNSET,
         redacted.erased or UNSET,
+        redacted.masked or UNSET,
         redacted.truncated or UNSET,
         context,
     )
@@ -129,6 +134,7 @@ def _closed(exchange: ExchangeClosed, redacted: Redacted, stamp: Stamp) -> Event
         _or_unset(exchange.status) if context.kind == "websocket" else UNSET,
         _or_unset(exchange.close_code),
         redacted.erased or UNSET,
+        of_event(redacted.masked) or UNSET,
         redacted.truncated or UNSET,
     )
     if context.kind == "http":
@@ -227,12 +233,17 @@ def _response(end: ExchangeClosed | None) -> ocsf.HttpResponse | UnsetType:
 
 
 def source(exchange: ExchangeOpened) -> ocsf.Endpoint | UnsetType:
-    """Who we believe is behind it, else the peer. The port is the peer's: it stands only beside the peer's address."""
+    """Who we believe is behind it, else the peer. The port is the peer's: it stands only beside the peer's address.
+
+    A masked address is the endpoint's `uid`: OCSF has only addresses in `ip`.
+    """
     context = exchange.context
     address = context.client.address or context.peer
     if address is None:
         return UNSET
     port = exchange.peer_port if address == context.peer and exchange.peer_port is not None else UNSET
+    if is_pseudonym(address):
+        return ocsf.Endpoint(port=port, intermediate_ips=exchange.forwarded or UNSET, uid=address)
     return ocsf.Endpoint(address, port, intermediate_ips=exchange.forwarded or UNSET)
 
 

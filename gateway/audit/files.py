@@ -6,16 +6,20 @@ Every constructor is pure: the stamp is passed in. The content is never in them,
 from typing import Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from gateway.audit import ocsf
 from gateway.audit.event import Event, actor, event_of, fits, metadata, truncated
 from gateway.audit.exchanges import PROFILES, Facts, destination, source
+from gateway.audit.masking import of_event, words
+from gateway.audit.masks import CLEAR, Masks
 from gateway.audit.outcomes import outcome_at_the_door
-from gateway.audit.redact import NORMAL, TIGHT, Caps, cut_mark, redact, text, valid
+from gateway.audit.redact import NORMAL, TIGHT, Caps, Redacted, cut_mark, redact, text, valid
 from gateway.audit.stamp import Stamp
 from gateway.model import Deny, ExchangeOpened, Reason
 
 _CLASS: Final = 6006
+_ABSENT: Final = ("/http_request/user_agent", "/unmapped/gateway/page", "/activity_name")
 _ACTIVITIES: Final = {"upload": 1, "download": 2}
 
 
@@ -41,17 +45,22 @@ class _Transferred(Facts, frozen=True):
     surface: str
     content_range: str | UnsetType
     erased: tuple[str, ...] | UnsetType
+    masked: tuple[str, ...] | UnsetType
     truncated: tuple[str, ...] | UnsetType
 
 
-def transferred(transfer: Transfer, exchange: ExchangeOpened, stamp: Stamp) -> Event:
+def transferred(transfer: Transfer, exchange: ExchangeOpened, stamp: Stamp, masks: Masks = CLEAR) -> Event:
     """`file.upload`: before the script can see it. `file.download`: before it leaves."""
-    event = _event(transfer, exchange, stamp, NORMAL)
-    return event if fits(event) else truncated(_event(transfer, exchange, stamp, TIGHT))
+    known = words(exchange, masks)
+    name = known.text(transfer.name, "/file/name")
+    transfer = transfer if name is transfer.name else replace(transfer, name=name)
+    event = _event(transfer, redact(exchange, NORMAL, masks), stamp, NORMAL, known.found)
+    if fits(event):
+        return event
+    return truncated(_event(transfer, redact(exchange, TIGHT, masks), stamp, TIGHT, known.found))
 
 
-def _event(transfer: Transfer, exchange: ExchangeOpened, stamp: Stamp, caps: Caps) -> Event:
-    redacted = redact(exchange, caps)
+def _event(transfer: Transfer, redacted: Redacted, stamp: Stamp, caps: Caps, found: list[str]) -> Event:
     exchange = redacted.exchange
     context, decision = exchange.context, exchange.decision
     judged = decision if transfer.refused is None else Deny(transfer.refused, decision.policy, decision.rule)
@@ -92,6 +101,7 @@ def _event(transfer: Transfer, exchange: ExchangeOpened, stamp: Stamp, caps: Cap
                     context.surface,
                     transfer.part or UNSET,
                     redacted.erased or UNSET,
+                    (*of_event(redacted.masked, *_ABSENT), *found) or UNSET,
                     cut or UNSET,
                 )
             ),

@@ -4,13 +4,15 @@ Every constructor is pure: the stamp is passed in.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from msgspec import UNSET, UnsetType
 
 from gateway.audit import ocsf
 from gateway.audit.event import Event, actor, event_of, metadata, short
+from gateway.audit.masking import Words, person
+from gateway.audit.masks import CLEAR, Masks
 from gateway.audit.stamp import Stamp
 from gateway.model import PolicyRef, Principal
 
@@ -47,6 +49,7 @@ class _Facts(ocsf.Object, frozen=True):
     enforced: bool
     source: str | UnsetType
     line: int | UnsetType
+    masked: tuple[str, ...] | UnsetType
 
 
 def csp_violation(
@@ -58,9 +61,12 @@ def csp_violation(
     *,
     count: int = 1,
     since: int | None = None,
+    masks: Masks = CLEAR,
 ) -> Event:
     """A violation that a browser has reported (`csp.violation`): the first time, or `count` more since `since`."""
     activity = _CREATE if since is None else _UPDATE
+    by = person(principal, masks, session)
+    violation = _masked(violation, by.words)
     enforced = violation.disposition == "enforce"
     said = f"{violation.directive} {'blocked' if enforced else 'would block'} {violation.blocked}"
     return event_of(
@@ -82,7 +88,7 @@ def csp_violation(
                 first_seen_time=stamp.time if since is None else since,
                 last_seen_time=stamp.time,
             ),
-            actor=actor(Principal(short(principal.id), principal.method), session),
+            actor=actor(Principal(short(by.principal.id), principal.method), by.session),
             unmapped=ocsf.Unmapped(
                 _Facts(
                     "finding",
@@ -93,9 +99,21 @@ def csp_violation(
                     enforced,
                     violation.source or UNSET,
                     violation.line if violation.line is not None else UNSET,
+                    (*by.masked, *by.words.found) or UNSET,
                 )
             ),
         )
+    )
+
+
+def _masked(violation: Violation, words: Words) -> Violation:
+    """What a browser says about a page may name the visitor."""
+    at = "/unmapped/gateway/"
+    return replace(
+        violation,
+        page=words.text(violation.page, f"{at}page"),
+        blocked=words.text(violation.blocked, f"{at}blocked", "/message"),
+        source=words.maybe(violation.source, f"{at}source"),
     )
 
 

@@ -17,6 +17,7 @@ from gateway.audit import events
 from gateway.audit.details import SECRET_NAME
 from gateway.audit.inbox import Receipt
 from gateway.audit.ledger import Ledger
+from gateway.audit.masks import CLEAR, Masks
 from gateway.audit.redact import text, uuids
 from gateway.audit.stamp import stamp
 from gateway.model import ANONYMOUS, PolicyRef, Principal
@@ -71,19 +72,21 @@ def configure_logging(format: Format = "auto", level: str = "info") -> None:  # 
     _take_over_libraries()  # last: structlog's LoggerFactory sets a class of its own for new loggers
 
 
-def audit_logger(ledger: Ledger, actor: Principal = ANONYMOUS) -> structlog.BoundLogger:
+def audit_logger(ledger: Ledger, actor: Principal = ANONYMOUS, masks: Masks = CLEAR) -> structlog.BoundLogger:
     """A structlog logger whose events go into the record. Its methods return the `Receipt`.
 
     `log.info("policy.change", revision="0008", digest="sha256:…", because="…")`. An event's name is its code; what is
     bound and passed are its details. `policy.change`, `script.error` and `admin.action` have classes of their own;
-    everything else becomes an Application Lifecycle event. `durability` may be passed: `before` (default) or `async`.
+    everything else becomes an Application Lifecycle event. The actor, and facts that are named `user`, `principal`,
+    `client`, `address`, `peer` or `session`, are masked as `masks` says. `durability` may be passed: `before` (default)
+    or `async`.
 
     Raises:
         AuditUnavailable: from the methods, when the record cannot take the event.
     """
     logger = structlog.wrap_logger(
         _Sink(ledger),
-        processors=[structlog.contextvars.merge_contextvars, _to_event(actor)],
+        processors=[structlog.contextvars.merge_contextvars, _to_event(actor, masks)],
         wrapper_class=structlog.BoundLogger,
         cache_logger_on_first_use=False,
     )
@@ -162,16 +165,16 @@ class _Sink:
     debug = info = warning = error = critical = exception = msg
 
 
-def _to_event(actor: Principal) -> Processor:
+def _to_event(actor: Principal, masks: Masks) -> Processor:
     def build(_: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> tuple[tuple[()], Mapping[str, object]]:
         code = str(event.pop("event"))
         durability = events.Durability(event.pop("durability", events.Durability.BEFORE))
-        return (), {"event": _build(code, actor, event), "durability": durability}
+        return (), {"event": _build(code, actor, event, masks), "durability": durability}
 
     return build
 
 
-def _build(code: str, actor: Principal, facts: MutableMapping[str, Any]) -> events.Event:
+def _build(code: str, actor: Principal, facts: MutableMapping[str, Any], masks: Masks) -> events.Event:
     if not _CODE.fullmatch(code):
         _refuse(code)
     if code == "policy.change":
@@ -181,17 +184,19 @@ def _build(code: str, actor: Principal, facts: MutableMapping[str, Any]) -> even
             else None
         )
         return events.policy_change(
-            before, PolicyRef(facts.pop("revision"), facts.pop("digest")), actor, facts, stamp()
+            before, PolicyRef(facts.pop("revision"), facts.pop("digest")), actor, facts, stamp(), masks
         )
     if code == "script.error":
         kept = {name: facts.get(name) for name in ("page", "request_id")}
-        return events.script_error(str(facts["exception"]), str(facts.get("frames", "")), actor, stamp(), **kept)
+        return events.script_error(
+            str(facts["exception"]), str(facts.get("frames", "")), actor, stamp(), masks=masks, **kept
+        )
     if code == "admin.action":
         operation, source = str(facts.pop("operation")), str(facts.pop("source"))
         return events.admin_action(
-            operation, actor, source, facts, stamp(), succeeded=bool(facts.pop("succeeded", True))
+            operation, actor, source, facts, stamp(), succeeded=bool(facts.pop("succeeded", True)), masks=masks
         )
-    return events.lifecycle(code, str(facts.pop("message", code)), facts, stamp())
+    return events.lifecycle(code, str(facts.pop("message", code)), facts, stamp(), masks)
 
 
 _CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")

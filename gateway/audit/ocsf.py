@@ -59,6 +59,7 @@ class Endpoint(Object, frozen=True):
     hostname: str | UnsetType = UNSET
     svc_name: str | UnsetType = UNSET
     intermediate_ips: tuple[str, ...] | UnsetType = UNSET
+    uid: str | UnsetType = UNSET  # a pseudonym, where there would be an address
 
 
 class Url(Object, frozen=True):

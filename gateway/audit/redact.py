@@ -8,7 +8,9 @@ are not in it, so nothing here has to find them. What is left are secrets that s
 - what follows a `?` in a decoded path, which was `%3F` on the wire and is a query string to somebody;
 - the user information of an Origin (`https://user:password@host`), which RFC 6454 forbids and clients may send.
 
-`erased` and `truncated` hold the JSON pointers (RFC 6901) of what was changed, so a reader knows what is missing.
+`erased`, `masked` and `truncated` hold the JSON pointers (RFC 6901) of what was changed, so a reader knows what is
+missing. Identities become pseudonyms first (`masking.py`): a text that was cut in the middle of a name would still show
+half of it.
 """
 
 import re
@@ -19,6 +21,8 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
+from gateway.audit.masking import USER, mask
+from gateway.audit.masks import CLEAR, Masks
 from gateway.model import Allow, Check, Client, Decision, ExchangeOpened, Principal, RequestContext, Surface
 
 
@@ -61,11 +65,21 @@ class Redacted(Struct, frozen=True, gc=False):
     exchange: ExchangeOpened
     erased: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
 
 
-def redact(exchange: ExchangeOpened, caps: Caps = NORMAL) -> Redacted:
-    """The exchange without secrets and with every text bounded; the same object when there is nothing to do."""
-    return Redacted(exchange) if caps is NORMAL and _is_plain(exchange) else _Redaction(caps).run(exchange)
+def redact(exchange: ExchangeOpened, caps: Caps = NORMAL, masks: Masks = CLEAR) -> Redacted:
+    """The exchange without secrets, its identities masked and every text bounded.
+
+    The same object when there is nothing to do. Raises whatever the masks do when they have no key.
+    """
+    masked: tuple[str, ...] = ()
+    if masks:
+        known = mask(exchange, masks)
+        exchange, masked = known.exchange, known.masked
+    if caps is NORMAL and _is_plain(exchange):
+        return Redacted(exchange, masked=masked)
+    return _Redaction(caps, masked).run(exchange)
 
 
 def uuids(value: str) -> str:
@@ -160,8 +174,9 @@ def _is_suspect(wire: str) -> bool:
 class _Redaction:
     """One closer look at one exchange; collects the pointers on the way."""
 
-    def __init__(self, caps: Caps) -> None:
+    def __init__(self, caps: Caps, masked: tuple[str, ...]) -> None:
         self.caps = caps
+        self.masked = masked
         self.erased: list[str] = []
         self.truncated: list[str] = []
 
@@ -178,7 +193,7 @@ class _Redaction:
             ),
             user_agent=self._maybe(exchange.user_agent, self.caps.agent, "/http_request/user_agent"),
         )
-        return Redacted(result, _once(self.erased), _once(self.truncated))
+        return Redacted(result, _once(self.erased), _once(self.truncated), self.masked)
 
     def _context(self, context: RequestContext) -> RequestContext:
         limit, at = self.caps.text, "/unmapped/gateway/inputs/"
@@ -233,7 +248,9 @@ class _Redaction:
         groups = tuple(
             self._cut(group, min(128, limit), at + "groups") for group in self._some(principal.groups, at + "groups")
         )
-        return replace(principal, id=self._cut(principal.id, limit, at + "id"), groups=groups)
+        # Half a pseudonym finds nobody: one stays whole whatever the caps are.
+        longest = max(limit, 64) if USER in self.masked else limit
+        return replace(principal, id=self._cut(principal.id, longest, at + "id"), groups=groups)
 
     def _decision(self, decision: Decision, before: RequestContext, after: RequestContext) -> Decision:
         if isinstance(decision, Allow) or not decision.trace:

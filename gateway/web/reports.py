@@ -18,9 +18,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.audit.event import Unbuilt
 from gateway.audit.events import Durability, Event, Violation, csp_violation, lifecycle
-from gateway.audit.inbox import Receipt
-from gateway.audit.stamp import stamp
+from gateway.audit.inbox import Entry, Receipt
+from gateway.audit.masks import CLEAR, Masks
+from gateway.audit.stamp import Stamp, stamp
 from gateway.errors import AuditUnavailable
 from gateway.middleware.exchange import Exchange, exchange_of
 from gateway.model import PolicyRef, Principal
@@ -49,7 +51,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,20}")
 _OLD: Final = ("document-uri", "effective-directive", "blocked-uri", "source-file", "line-number", "violated-directive")
 _NEW: Final = ("documentURL", "effectiveDirective", "blockedURL", "sourceFile", "lineNumber", "effectiveDirective")
 
-Append = Callable[[Event, Durability], Receipt]
+Append = Callable[[Entry, Durability], Receipt]
 
 
 @dataclass(slots=True)
@@ -68,8 +70,9 @@ class Reports:
     http: POST; 204 when the report was understood, 400, 413 or 415 when not. websocket, lifespan: never routed here.
     """
 
-    def __init__(self, append: Append, window: float = WINDOW) -> None:
+    def __init__(self, append: Append, window: float = WINDOW, masks: Masks = CLEAR) -> None:
         self._append = append
+        self._masks = masks
         self._window = window
         self._seen: dict[tuple[str | None, Violation], _Seen] = {}
         self._left_out = 0
@@ -107,9 +110,8 @@ class Reports:
             self._left_out += 1
             return
         at = stamp()
-        principal, policy = exchange.context.principal, exchange.policy.ref
-        self._seen[session, violation] = _Seen(principal, policy, at.time)
-        self._write(csp_violation(violation, principal, session, policy, at))
+        seen = self._seen[session, violation] = _Seen(exchange.context.principal, exchange.policy.ref, at.time)
+        self._write(self._found(session, violation, seen, at))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._window, self.flush)
 
@@ -120,18 +122,26 @@ class Reports:
             self._timer = None
         for (session, violation), seen in self._seen.items():
             if seen.again:
-                self._write(
-                    csp_violation(
-                        violation, seen.principal, session, seen.policy, stamp(), count=seen.again, since=seen.since
-                    )
-                )
+                self._write(self._found(session, violation, seen, stamp(), count=seen.again, again=True))
         if self._left_out:
             facts = {"reports": self._left_out}
             self._write(lifecycle("csp.suppressed", "reports beyond the bounds are only counted", facts, stamp()))
         self._seen.clear()
         self._left_out = 0
 
-    def _write(self, event: Event) -> None:
+    def _found(
+        self, session: str | None, violation: Violation, seen: _Seen, at: Stamp, *, count: int = 1, again: bool = False
+    ) -> Unbuilt[Violation]:
+        since = seen.since if again else None
+
+        def make(value: Violation, at: Stamp) -> Event:
+            return csp_violation(
+                value, seen.principal, session, seen.policy, at, count=count, since=since, masks=self._masks
+            )
+
+        return Unbuilt(make, violation, at)
+
+    def _write(self, event: Entry) -> None:
         with suppress(AuditUnavailable):  # the ledger counts it; a report changes nothing for anybody
             self._append(event, Durability.ASYNC)
 

@@ -231,9 +231,8 @@ def test_what_a_client_sends_cannot_forge_or_bloat_a_record(make, text):
     )
     for event in (opened(hostile, STAMP), closed(end(hostile, status=400), STAMP)):
         written = line(event, 10**12)
-        assert len(written) <= HARD_CAP
-        assert written.endswith(b"\n")
-        assert written[:-1].decode().isprintable()
+        assert len(written) < HARD_CAP
+        assert written.decode().isprintable()
         assert len(written.decode().splitlines()) == 1
         assert problems(json.loads(written)) == []
         assert json.loads(written)["action_id"] == 2

@@ -170,7 +170,11 @@ def noted(sessions, window=60.0):
     written = []
 
     async def run():
-        reports = Reports(lambda event, _: written.append((event.code, record(event))), window)
+        def append(event, _):
+            built = event.built()
+            written.append((built.code, record(built)))
+
+        reports = Reports(append, window)
         for session, violation in sessions:
             reports.note(violation, exchange(session))
         if window < 1:
