@@ -101,9 +101,9 @@ BAD_SEAL: Final = Kind(
 )
 TWICE: Final = Kind(
     "GW111",
-    "A segment that is there twice",
-    "Plain and sealed, one of the two could be shown to one reader and the other to another.",
-    "A crash while a segment is sealed leaves both for a moment; the next start removes one.",
+    "A segment that is there twice, with different lines",
+    "One reader may be shown the one, and another reader the other.",
+    "Both may be there while a segment is sealed, and after a crash in that: then their lines are the same.",
 )
 NOT_ANNOUNCED: Final = Kind(
     "GW112",

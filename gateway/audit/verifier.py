@@ -670,14 +670,12 @@ def check_segment(task: Task) -> Segment:
         return _with(found, Finding(BAD_SEAL, task.path(".seal").name, f"cannot be read: {error}"))
     if plain.exists():
         found = _check_file(task, plain, seal)
-        if packed.exists() and plain.exists():  # between the two looks, the gateway may have finished with sealing it
-            found = _with(found, Finding(TWICE, plain.name, "is there sealed, too: one of the two is not needed"))
+        if packed.exists() and plain.exists() and _digest(plain) != _digest(packed):
+            found = _with(found, Finding(TWICE, plain.name, f"and {packed.name} hold different lines"))
         return found
     if packed.exists():
-        message = "a sealed segment without its seal" if seal is None else "was pruned, says its seal, and is here"
         found = _check_file(task, packed, seal)
-        wrong = seal is None or seal.pruned
-        return _with(found, Finding(BAD_SEAL, packed.name, message)) if wrong else found
+        return found if seal else _with(found, Finding(BAD_SEAL, packed.name, "a sealed segment without its seal"))
     if seal and seal.pruned is not None:
         return _check_pruned(task, seal)
     if seal or not task.directory.exists():
@@ -685,6 +683,18 @@ def check_segment(task: Task) -> Segment:
             task, Finding(MISSING, packed.name, "is missing, and its seal does not say that it was pruned")
         )
     return _unusable(task, Finding(MISSING, packed.name, "went away while it was to be read"))
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of the lines. Both forms are there while the gateway seals a segment, and after a crash in that."""
+    try:
+        with path.open("rb") if path.suffix == ".jsonl" else unpacked(path) as file:
+            digest = hashlib.sha256()
+            while block := file.read(_BLOCK):
+                digest.update(block)
+            return digest.hexdigest()
+    except (OSError, ValueError) as error:
+        return str(error)
 
 
 def _check_file(task: Task, path: Path, seal: Seal | None) -> Segment:
@@ -714,8 +724,9 @@ def _check_file(task: Task, path: Path, seal: Seal | None) -> Segment:
         tuple(reader.roots.items()) if sound else (),
         reader.times,
         reader.sequence - reader.commit[0] if sound and reader.commit else 0,
-        tuple(reader.announcements),
-        findings=tuple(reader.findings),
+        tuple(reader.announcements) if sound else (),
+        seal if seal and seal.pruned is not None else None,
+        tuple(reader.findings),
     )
 
 
@@ -793,12 +804,16 @@ def _time(line: bytes) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What there is to check in a directory. `own` are the checkpoints that lie in it, `anchors` those from outside."""
+    """What there is to check in a directory. `own` are the checkpoints that lie in it, `anchors` those from outside.
+
+    `pruned` are the starts of the segments of which the seal says so: what is pruned while we look is for next time.
+    """
 
     directory: Path
     tasks: tuple[Task, ...]
     own: tuple[Checkpoint, ...]
     anchors: tuple[Checkpoint, ...]
+    pruned: frozenset[int]
     findings: tuple[Finding, ...]
 
 
@@ -864,13 +879,20 @@ def survey(directory: Path, anchors: Sequence[Checkpoint] = (), *, every_commit:
     starts = sorted({int(each[1]) for each in names if each})
     if not starts:
         raise UnusableError(f"{directory}: no log there")
-    look = any(b'"pruned":null' not in each.read_bytes().replace(b" ", b"") for each in directory.glob("seg-*.seal"))
+    pruned = frozenset(each for each in starts if _is_pruned(directory / f"seg-{each:012d}.seal"))
     sizes = tuple(sorted({each.size for each in (*own, *anchors)}))
     tasks = []
     for start, following in zip(starts, [*starts[1:], 1 << 63], strict=True):
         within = tuple(each for each in sizes if start < each <= following)
-        tasks.append(Task(directory, start, following == 1 << 63, every_commit, within, look))
-    return Survey(directory, tuple(tasks), tuple(own), tuple(anchors), tuple(findings))
+        tasks.append(Task(directory, start, following == 1 << 63, every_commit, within, bool(pruned)))
+    return Survey(directory, tuple(tasks), tuple(own), tuple(anchors), pruned, tuple(findings))
+
+
+def _is_pruned(path: Path) -> bool:
+    try:
+        return Seal.read(path).pruned is not None
+    except (OSError, ValueError):
+        return False  # there is no seal; or there will be a finding about it
 
 
 def conclude(survey: Survey, segments: Sequence[Segment], keys: Sequence[Key] = ()) -> Log:
@@ -888,7 +910,7 @@ def conclude(survey: Survey, segments: Sequence[Segment], keys: Sequence[Key] = 
         findings.append(
             Finding(OTHER_FIRST_KEY, segments[0].file, f"the log begins with {first}, not with the given key")
         )
-    findings += _check_announcements(segments)
+    findings += _check_announcements([each for each in segments if each.pruned is None or each.start in survey.pruned])
     for each in survey.own:
         if isinstance(outcome := _check_statement(each, origin, segments), str):
             findings.append(Finding(CUT if "cut" in outcome else BAD_CHECKPOINT, each.source, outcome))
@@ -943,9 +965,9 @@ def _check_link(before: Segment | None, after: Segment, used: set[str]) -> list[
 def _check_announcements(segments: Sequence[Segment]) -> list[Finding]:
     """What was pruned must have been announced by an event of the log, after it."""
     told = [each for segment in segments for each in segment.announcements]
-    gone = [each.pruned for each in segments if each.pruned]
+    gone = [each.pruned for each in segments if each.pruned and each.kind == "pruned"]
     findings = []
-    for seal in gone:
+    for seal in (each.pruned for each in segments if each.pruned):
         root = b64encode(base64((_COMMIT.fullmatch(seal.commit) or [b""] * 3)[2].decode())).decode()
         stated = (seal.pruned or {}).get("sequence")
         announced = any(
