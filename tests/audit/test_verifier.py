@@ -9,16 +9,19 @@ import subprocess
 import sys
 import threading
 import tomllib
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pytest
 
 from gateway import findings
 from gateway.audit import Durability, Ledger, LedgerOptions, lifecycle, stamp, verifier
+from gateway.audit.retention import prune
+from gateway.audit.sealing import steps
 from gateway.audit.verifier import Checkpoint, Key, Tree, UnusableError, is_consistent, leaf_hash, root_of_inclusion
 from tests.audit import forge
 from tests.audit.forge import Forger, b64, note
+from tests.audit.logs import OPTIONS, write
 
 HERE = Path(__file__).parent
 VECTORS = tomllib.loads((HERE.parent / "data" / "merkle-tree.toml").read_text())
@@ -437,6 +440,35 @@ def test_a_log_is_verified_while_it_is_written(tmp_path):
     writer.join()
     assert sizes == sorted(sizes)
     assert verifier.verify_log(tmp_path).size == 4000 + 10 + 4
+
+
+def append(ledger, event):
+    ledger.append(event, Durability.BEFORE).wait(5)
+
+
+def test_a_log_is_verified_while_it_is_sealed_and_pruned(tmp_path):
+    """Sealing and retention go on beside verification: at no moment is there a finding, nor is one left."""
+    write(tmp_path, 1500)
+    found, done = [], threading.Event()
+
+    def look():
+        while not done.is_set():
+            found.extend(verifier.verify_log(tmp_path).findings)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        sealed = [steps.seal(each, 1).seal for each in steps.waiting(tmp_path)]
+        with Ledger.open(tmp_path, origin="test/w0", options=OPTIONS) as ledger:
+            record = partial(append, ledger)
+            prune(tmp_path, sealed[1].last_time + 1, "ninety days", record)
+    finally:
+        done.set()
+        looking.join()
+    assert found == []
+    after = verifier.verify_log(tmp_path, every_commit=True)
+    assert after.findings == ()
+    assert after.pruned == tuple((each.start, each.end) for each in sealed[:2])
 
 
 # ---- somebody else's implementation
