@@ -33,7 +33,7 @@ _SHAPE: Final = {
     "count": "BIGINT",
     "duration": "BIGINT",
     "actor": 'STRUCT("user" STRUCT(uid VARCHAR), "session" STRUCT(uid VARCHAR))',
-    "src_endpoint": "STRUCT(ip VARCHAR, hostname VARCHAR)",
+    "src_endpoint": "STRUCT(ip VARCHAR, uid VARCHAR, hostname VARCHAR)",
     "dst_endpoint": "STRUCT(hostname VARCHAR)",
     "http_request": "STRUCT(http_method VARCHAR, user_agent VARCHAR, url STRUCT(path VARCHAR), body_length BIGINT)",
     "http_response": "STRUCT(code SMALLINT, body_length BIGINT)",
@@ -77,8 +77,8 @@ COLUMNS: Final = (
     Column(
         "client",
         "VARCHAR",
-        "coalesce(src_endpoint.ip, src_endpoint.hostname)",
-        "the client's address; of a command, the host",
+        "coalesce(src_endpoint.ip, src_endpoint.uid, src_endpoint.hostname)",
+        "the client's address, or its pseudonym; of a command, the host",
     ),
     Column("host", "VARCHAR", "dst_endpoint.hostname", "the Host that was asked for"),
     Column(

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -37,10 +38,13 @@ class Limits:
     threads: int = 2
 
 
+DEFAULTS: Final = Limits()
+
+
 class Engine:
     """A view of the record at one moment. Use it in one thread, close it."""
 
-    def __init__(self, files: Sequence[Source], limits: Limits = Limits(), *, output: Path | None = None) -> None:
+    def __init__(self, files: Sequence[Source], limits: Limits = DEFAULTS, *, output: Path | None = None) -> None:
         """`output`: the one file that an answer may be written to, besides."""
         self.files = tuple(files)
         self.limits = limits
@@ -50,7 +54,7 @@ class Engine:
     def of(
         cls,
         directories: Sequence[Path],
-        limits: Limits = Limits(),
+        limits: Limits = DEFAULTS,
         *,
         derived: bool = True,
         output: Path | None = None,
@@ -68,26 +72,32 @@ class Engine:
                     raise QuestionError(f"the record cannot be read: {_first_line(error)}") from error
         raise AssertionError("unreachable")
 
-    def ask(self, sql: str, parameters: Mapping[str, object] | None = None) -> "Answer":
-        """The answer to one SELECT. Its rows come while they are read, and within the limits.
+    def ask(self, sql: str, parameters: Mapping[str, object] | None = None, *, most: int | None = None) -> "Answer":
+        """The answer to one SELECT, at most so many rows. Read it before the next question.
 
         Raises:
-            QuestionError: the SQL is wrong, takes too long or too much memory, or a file cannot be read.
+            QuestionError: the SQL is wrong, takes too long or too much memory, or a file cannot be read. The rows that
+                come later may raise it, too.
         """
         with self._bounded():
             result = self._connection.execute(sql, dict(parameters or {}))
             columns = tuple(Answered(str(each[0]), str(each[1])) for each in result.description or ())
-        return Answer(columns, self._rows(result))
+            first = result.fetchmany(_ROWS)
+        return Answer(columns, islice(chain(first, self._rest(result)), most))
 
-    def ask_freely(self, sql: str) -> "Answer":
-        """The answer to SQL that somebody has written: exactly one SELECT, of the view and of nothing else.
+    def judge(self, sql: str) -> None:
+        """Nothing, if SQL that somebody has written is exactly one SELECT, of the view and of nothing else.
 
         Raises:
-            QuestionError: it is something else; or as `ask`.
+            QuestionError: it is something else.
         """
         with self._bounded():
             check(self._connection, sql, VIEW)
-        return self.ask(sql)
+
+    def clients(self) -> list[str]:
+        """Every client address, and every host of a command, that the record holds."""
+        sql = f"SELECT DISTINCT client FROM {VIEW} WHERE client IS NOT NULL"  # noqa: S608 - our own name
+        return [str(row[0]) for row in self.ask(sql).rows]
 
     def write_parquet(self, sql: str, parameters: Mapping[str, object], target: Path) -> int:
         """Write the answer to `output` as Parquet, and say how many rows it has.
@@ -110,7 +120,7 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _rows(self, result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    def _rest(self, result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
         while True:
             with self._bounded():
                 rows = result.fetchmany(_ROWS)
@@ -141,6 +151,8 @@ class Engine:
                     f"the answer needs more than {self.limits.megabytes} MB of memory",
                     "ask for less time with since: or for fewer columns, or allow more",
                 )
+            case duckdb.IOException():
+                return QuestionError(_first_line(error), "a segment was sealed or pruned meanwhile: ask again")
             case _:
                 return QuestionError(_first_line(error))
 
