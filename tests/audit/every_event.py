@@ -52,6 +52,9 @@ _ADMINISTRATIVE = {
     "audit.query": ("audit.query", {"query": "user:j.doe@example.com decision:denied"}),
     "audit.export": ("audit.export", {"format": "ecs", "output": "export.jsonl"}),
     "audit.hash": ("audit.hash", {"of": "address"}),
+    "audit.hold": ("audit.hold", {"action": "add", "name": "case-17", "because": "SEC-1234"}),
+    "audit.prune": ("audit.prune", {"older_than": "2026-01-01", "because": "retention"}),
+    "audit.ship": ("audit.ship", {"sink": "otlp collector.example", "cursor": "collector"}),
 }
 _LIFECYCLE = {
     "csp.suppressed": {"reports": 71},
@@ -67,6 +70,10 @@ _LIFECYCLE = {
     "audit.heartbeat": {},
     "audit.set_aside": {"directory": "w0.damaged-1790000000123"},
     "audit.pruned": {"start": 0, "end": 35870, "sha256": SHA256, "because": "retention"},
+    "audit.sealed": {"start": 0, "end": 35870, "bytes": 67108864},
+    "audit.seal_failed": {"start": 0, "problem": "no space left on device"},
+    "audit.space": {"space": "low", "free_bytes": 104857600},
+    "audit.witnessed": {"witness": "w.example", "size": 35870},
     "audit.anchor": {"origin": "peer/w0", "size": 35870},
     "audit.clock_step": {"from": 1790000009000, "to": 1790000000100},
 }

@@ -80,6 +80,14 @@ def test_every_code_of_the_manual_has_a_sample():
     )
 
 
+@pytest.mark.parametrize("code", EVERY)
+def test_every_code_has_a_name_for_people(code):
+    """Where a schema asks for a name, a code of ours has one that says what happened."""
+    header = as_cef(EVERY[code])[0]
+    assert header["signature"] == code
+    assert " " in header["name"]
+
+
 @every
 def test_every_event_is_valid_ecs(event):
     """A document has only fields of ECS 9.4.0, of their types, with allowed values, but for `labels` and `gateway`."""
@@ -236,6 +244,25 @@ def test_a_proxy_is_related_and_not_the_source():
     document = as_ecs(opened(proxied, STAMP))
     assert document["source"] == {"address": "2001:db8::7", "ip": "2001:db8::7"}
     assert document["related"]["ip"] == ["2001:db8::7", "10.20.0.1", "10.20.0.2"]
+
+
+def test_a_masked_client_is_no_address():
+    """Where the record holds a pseudonym, no schema takes it for an IP address."""
+    masked = "hmac:k1:9f2c41d07be35a869f2c41d07be35a86"
+    record = json.loads(record_line(opened(exchange(), STAMP))) | {"src_endpoint": {"uid": masked}}
+    raw = json.dumps(record).encode()
+    document = json.loads(FORMATS["ecs"].line(record, raw))
+    assert ecs.problems(document) == []
+    assert document["source"] == {"address": masked}
+    assert "ip" not in document["related"]
+    line = FORMATS["cef"].line(record, raw).decode()
+    assert cef.problems(line) == []
+    assert cef.parse(line)[1]["shost"] == masked
+    row = dict(zip(COLUMNS, next(csv.reader([FORMATS["csv"].line(record, raw).decode()])), strict=True))
+    assert (row["client_ip"], row["client_name"]) == ("", masked)
+    assert {each.key: each.value.string_value for each in log_record(record, raw).attributes}[
+        "client.address"
+    ] == masked
 
 
 def test_a_request_in_cef():
@@ -536,5 +563,5 @@ def test_an_operator_is_named_in_every_schema():
     event = admin_action("audit.export", OPERATOR, "host-1", {"format": "csv"}, STAMP, code="audit.export")
     assert (as_ecs(event)["user"]["name"], as_ecs(event)["source"]["domain"]) == ("operator", "host-1")
     assert (as_cef(event)[1]["suser"], as_cef(event)[1]["shost"]) == ("operator", "host-1")
-    assert (as_csv(event)["user"], as_csv(event)["client_host"]) == ("operator", "host-1")
+    assert (as_csv(event)["user"], as_csv(event)["client_name"]) == ("operator", "host-1")
     assert as_otlp(event)[1].items() >= {"user.id": "operator", "client.address": "host-1"}.items()

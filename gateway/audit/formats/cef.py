@@ -108,7 +108,7 @@ def _who(stored: Stored) -> tuple[str | None, ...]:
     address = source.ip
     # `src` is for IPv4 only in CEF:0.
     addresses = (None, address) if address and ":" in address else (address, None)
-    return user, session, source.hostname, *addresses
+    return user, session, source.name, *addresses
 
 
 def _what(stored: Stored) -> tuple[str | None, ...]:

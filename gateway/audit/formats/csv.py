@@ -14,7 +14,7 @@ from gateway.audit.formats.stored import ACTIONS, OUTCOMES, SEVERITIES, Stored, 
 
 COLUMNS: Final = (
     *("time", "log", "sequence", "id", "code", "phase", "severity", "action", "outcome", "reason"),
-    *("user", "session", "client_ip", "client_port", "client_host", "method", "scheme", "host", "path", "page"),
+    *("user", "session", "client_ip", "client_port", "client_name", "method", "scheme", "host", "path", "page"),
     *("surface", "status", "close_code", "duration_ms", "bytes_in", "bytes_out", "rule", "revision", "policy_digest"),
     *("request_id", "user_agent", "file", "file_size", "file_sha256", "message", "details"),
 )
@@ -76,7 +76,7 @@ def _who(stored: Stored) -> tuple[Cell, ...]:
     actor, source = stored.actor, stored.src_endpoint
     user = actor.user.uid if actor and actor.user else None
     session = actor.session.uid if actor and actor.session else None
-    return (user, session, source.ip, source.port, source.hostname) if source else (user, session, None, None, None)
+    return (user, session, source.ip, source.port, source.name) if source else (user, session, None, None, None)
 
 
 def _what(stored: Stored) -> tuple[Cell, ...]:

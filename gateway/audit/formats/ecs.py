@@ -124,7 +124,7 @@ def _where(stored: Stored) -> Where:
     return (
         fields.Url(target.path, target.scheme, target.hostname) if target and target.path is not None else None,
         fields.Network("inbound", stored.app_protocol_name or "http", service, total) if target else None,
-        fields.Endpoint(source.ip or source.hostname, source.ip, source.hostname, source.port, received)
+        fields.Endpoint(source.ip or source.name, source.ip, source.hostname, source.port, received)
         if source
         else None,
         fields.Endpoint(asked.hostname, None, asked.hostname, asked.port, sent) if asked else None,

@@ -38,6 +38,9 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "audit.query": (("api", "database"), ("access", "admin")),
     "audit.export": (("api", "database"), ("access", "admin")),
     "audit.hash": (("api", "database"), ("access", "admin")),
+    "audit.ship": (("api", "database"), ("access", "admin")),
+    "audit.hold": (("api", "configuration"), ("admin", "change")),
+    "audit.prune": (("api", "database"), ("admin", "deletion")),
     "audit.start": (("process",), ("start",)),
     "audit.stop": (("process",), ("end",)),
     "audit.recovered": (_RECORD, ("change",)),
@@ -47,7 +50,11 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "audit.heartbeat": (_RECORD, ("info",)),
     "audit.set_aside": (_RECORD, ("error",)),
     "audit.pruned": (_RECORD, ("change",)),
+    "audit.sealed": (_RECORD, ("info",)),
+    "audit.seal_failed": (_RECORD, ("error",)),
+    "audit.space": (("host",), ("info",)),
     "audit.anchor": (_RECORD, ("info",)),
+    "audit.witnessed": (_RECORD, ("info",)),
     "audit.clock_step": (("host",), ("change",)),
 }
 # Codes that are not in the table, such as those of the tool's own code: by the OCSF class of the event.

@@ -68,7 +68,7 @@ def _attributes(stored: Stored) -> Iterator[tuple[str, Value]]:
 
 def _who(stored: Stored) -> Iterator[tuple[str, Value]]:
     if (source := stored.src_endpoint) is not None:
-        yield "client.address", source.ip or source.hostname
+        yield "client.address", source.ip or source.name
         yield "client.port", source.port
     if (actor := stored.actor) is not None:
         yield "user.id", actor.user.uid if actor.user else None

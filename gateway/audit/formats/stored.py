@@ -64,6 +64,12 @@ class Endpoint(Part, frozen=True):
     hostname: str | None = None
     svc_name: str | None = None
     intermediate_ips: tuple[str, ...] = ()
+    uid: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """What stands in the place of an address: its pseudonym, or the host on which a command was run."""
+        return self.uid or self.hostname
 
 
 class Url(Part, frozen=True):

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from gateway import __version__
+from gateway.audit import command_log
 from gateway.audit.encode import one_line
 from gateway.audit.export import Span, Tally, Wanted, selected, write
 from gateway.audit.formats import FORMATS, Format
@@ -27,9 +28,18 @@ from gateway.audit.questions.places import places
 from gateway.audit.questions.qualifiers import InvalidValueError
 from gateway.audit.reader import logs
 from gateway.audit.statements import DamagedLogError
-from gateway.cli.audit.asking import FromLines, Memory, StateDirs, Timeout, Unrecorded, brief, busy, states, write_down
+from gateway.cli.audit.asking import FromLines, Memory, StateDirs, Timeout, Unrecorded, brief, busy, states
 from gateway.cli.audit.tail import Filter
-from gateway.cli.terminal import EXIT_FINDING, EXIT_INVALID, console, errors, fail, print_error, printable
+from gateway.cli.terminal import (
+    EXIT_FINDING,
+    EXIT_INVALID,
+    console,
+    errors,
+    fail,
+    print_error,
+    print_warning,
+    printable,
+)
 from gateway.errors import LedgerError
 
 CODE: Final = "audit.export"
@@ -177,11 +187,14 @@ class _Job:
         self._record("end", {"events": tally.events, "sha256": tally.sha256})
 
     def _record(self, stage: str, facts: dict[str, object]) -> None:
-        if not self.recorded and stage != "begin":
-            return  # said once
-        output = str(self.output.absolute()) if self.output else None
-        said = {"stage": stage, "format": self.form.name, "output": output, **self.asked.facts(), **facts}
-        write_down(self.found, said, unrecorded=not self.recorded, code=CODE)
+        if not self.recorded:
+            if stage == "begin":
+                print_warning("this is not recorded", "only for a copy: a record that is in use tells who has read it")
+            return
+        output = {"output": str(self.output.absolute())} if self.output else {}
+        said = {"stage": stage, "format": self.form.name, **output, **self.asked.facts(), **facts}
+        for state in self.found:
+            command_log.record(state, CODE, said)
 
 
 def _places(text: str, spans: list[Span], limits: Limits, *, derived: bool) -> Mapping[str, Sequence[int]]:
