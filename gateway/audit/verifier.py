@@ -521,10 +521,9 @@ class _Reader:
         """Add the events that wait to the tree, stopping where a tree head is wanted."""
         while self.sizes and self.sizes[0] <= self.tree.size + len(self.leaves):
             count = self.sizes.pop(0) - self.tree.size
-            if count >= 0:
-                self.tree.add(self.leaves[:count])
-                del self.leaves[:count]
-                self.roots[self.tree.size] = self.tree.root
+            self.tree.add(self.leaves[:count])
+            del self.leaves[:count]
+            self.roots[self.tree.size] = self.tree.root
         self.tree.add(self.leaves)
         self.leaves.clear()
 
@@ -536,7 +535,8 @@ class _Reader:
         del self.leaves[len(self.leaves) - waiting :]
         self._fold()
         self.leaves.extend(after)
-        if not self.task.every_commit and not (self._check_commit(self.task.start)):
+        unchecked = not self.task.every_commit and self.commit[0] > self.task.start
+        if unchecked and not self._check_commit(self.task.start):
             raise _BrokenError
         if self.unsigned:
             line, first, size = self.unsigned[0]
@@ -563,10 +563,12 @@ class _Reader:
 
     def _noticing(self, lines: Iterator[bytes]) -> Iterator[bytes]:
         for line in lines:
-            if line.find(_PRUNED_EVENT, 0, 2048) >= 0 and (event := _event(line)):
-                details = event.get("unmapped", {}).get("gateway", {}).get("details")
-                if event["metadata"].get("event_code") == "audit.pruned" and isinstance(details, dict):
-                    self.announcements.append((event["metadata"]["sequence"], details))
+            if line.find(_PRUNED_EVENT, 0, 2048) >= 0:
+                with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, RecursionError):
+                    event = json.loads(line)
+                    if event["metadata"]["event_code"] == "audit.pruned":
+                        details = dict(event["unmapped"]["gateway"]["details"])
+                        self.announcements.append((int(event["metadata"]["sequence"]), details))
             yield line
 
     @property
@@ -660,53 +662,62 @@ def check_segment(task: Task) -> Segment:
     Raises:
         UnusableError: it is sealed, and nothing here can read zstd.
     """
-    plain, packed = task.path(".jsonl"), task.path(".jsonl.zst")
+    for _ in range(3):
+        with contextlib.suppress(FileNotFoundError):  # it was sealed, or pruned, between two looks: look again
+            return _check_what_is_there(task)
+        task = replace(task, live=False)
+    return _unusable(task, Finding(MISSING, task.path(".jsonl").name, "went away while it was to be read"))
+
+
+def _check_what_is_there(task: Task) -> Segment:
+    plain, packed, seal, wrong = task.path(".jsonl"), task.path(".jsonl.zst"), None, None
     try:
         seal = Seal.read(task.path(".seal"))
     except FileNotFoundError:
-        seal = None
+        if not plain.exists():
+            wrong = Finding(BAD_SEAL, packed.name, "a sealed segment without its seal")
     except (OSError, ValueError) as error:
-        found = _check_file(task, plain if plain.exists() else packed, None)
-        return _with(found, Finding(BAD_SEAL, task.path(".seal").name, f"cannot be read: {error}"))
+        wrong = Finding(BAD_SEAL, task.path(".seal").name, f"cannot be read: {error}")
     if plain.exists():
         found = _check_file(task, plain, seal)
-        if packed.exists() and plain.exists() and _digest(plain) != _digest(packed):
+        if packed.exists() and _digest(plain) != _digest(packed):
             found = _with(found, Finding(TWICE, plain.name, f"and {packed.name} hold different lines"))
-        return found
-    if packed.exists():
+    elif packed.exists():
         found = _check_file(task, packed, seal)
-        return found if seal else _with(found, Finding(BAD_SEAL, packed.name, "a sealed segment without its seal"))
-    if seal and seal.pruned is not None:
-        return _check_pruned(task, seal)
-    if seal or not task.directory.exists():
-        return _unusable(
-            task, Finding(MISSING, packed.name, "is missing, and its seal does not say that it was pruned")
-        )
-    return _unusable(task, Finding(MISSING, packed.name, "went away while it was to be read"))
+    elif seal and seal.pruned is not None:
+        found = _check_pruned(task, seal)
+    else:
+        found = _unusable(task, Finding(MISSING, packed.name, "is missing, and no seal says that it was pruned"))
+    return _with(found, wrong) if wrong else found
 
 
 def _digest(path: Path) -> str:
     """The SHA-256 of the lines. Both forms are there while the gateway seals a segment, and after a crash in that."""
+    digest = hashlib.sha256()
     try:
-        with path.open("rb") if path.suffix == ".jsonl" else unpacked(path) as file:
-            digest = hashlib.sha256()
+        with _lines_of(path) as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
-            return digest.hexdigest()
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         return str(error)
+    return digest.hexdigest()
+
+
+def _lines_of(path: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
+    return path.open("rb") if path.suffix == ".jsonl" else unpacked(path)
 
 
 def _check_file(task: Task, path: Path, seal: Seal | None) -> Segment:
+    task = replace(task, live=task.live and path.suffix == ".jsonl")
     try:
-        with path.open("rb") if path.suffix == ".jsonl" else unpacked(path) as file:
+        with _lines_of(path) as file:
             contents = _Contents(file, hashing=seal is not None)
             reader = _Reader(task, path.name)
             sound = reader.read(io.BufferedReader(contents, _BLOCK))
             while seal and contents.read(_BLOCK):  # of one that is broken, the rest
                 pass
-    except FileNotFoundError:  # sealed, or pruned, just now
-        return check_segment(replace(task, live=False))
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError) as error:
         return _unusable(task, Finding(UNREADABLE, path.name, f"cannot be read: {error}"))
     if not sound and not reader.stopped and not task.every_commit:
@@ -786,16 +797,11 @@ def _with(segment: Segment, finding: Finding) -> Segment:
     return replace(segment, findings=(*segment.findings, finding))
 
 
-def _event(line: bytes) -> dict[str, Any] | None:
-    with contextlib.suppress(ValueError, RecursionError):
-        event = json.loads(line)
-        if isinstance(event, dict) and isinstance(event.get("metadata"), dict):
-            return event
-    return None
-
-
 def _time(line: bytes) -> int | None:
-    found = (_event(line) or {}).get("time")
+    try:
+        found = json.loads(line)["time"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
     return found if isinstance(found, int) else None
 
 
@@ -916,7 +922,7 @@ def conclude(survey: Survey, segments: Sequence[Segment], keys: Sequence[Key] = 
             findings.append(Finding(CUT if "cut" in outcome else BAD_CHECKPOINT, each.source, outcome))
     outcomes = [(each, _check_statement(each, origin, segments)) for each in survey.anchors if each.origin == origin]
     findings += [Finding(CONTRADICTED, each.source, outcome) for each, outcome in outcomes if isinstance(outcome, str)]
-    size = segments[-1].end or 0
+    size = next((each.end for each in reversed(segments) if each.end is not None), 0)
     return Log(
         survey.directory,
         origin,
@@ -924,7 +930,7 @@ def conclude(survey: Survey, segments: Sequence[Segment], keys: Sequence[Key] = 
         headers[-1].vkey if headers else None,
         first in pins,
         size,
-        dict(segments[-1].roots).get(size),
+        dict(pair for each in segments for pair in each.roots).get(size),
         segments[-1].waiting,
         len(segments),
         tuple((each.start, each.end or each.start) for each in segments if each.kind == "pruned"),

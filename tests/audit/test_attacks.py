@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from random import Random
 
 import pytest
 
@@ -559,3 +560,50 @@ def test_base64_has_one_form(log):
     assert base64.b64decode(twin) == base64.b64decode(root)
     edit(log.plain(2), replace(-1, root.encode(), twin.encode()))
     assert UNKNOWN_LINE in ids(log)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_bytes_anywhere(log, seed):
+    """Whatever is done to any file, the verifier answers; a change behind the header of a segment is always found."""
+    random = Random(seed)
+    log.seal(1)
+    log.segment([2, 1], make=log.announcement(0)).segment([30])
+    log.prune(0, 19)
+    paths = sorted(log.directory.iterdir())
+    for _ in range(60):
+        path = random.choice(paths)
+        before = path.read_bytes()
+        at, junk = (
+            random.randrange(len(before) + 1),
+            bytes(random.choices(b'{}[]":,0n\\\0\xff\n1 ', k=random.randrange(4))),
+        )
+        after = before[:at] + junk + before[at + random.randrange(4) :]
+        path.chmod(0o600)
+        path.write_bytes(after)
+        found = verify(log, every_commit=True)
+        verifier.report(found)
+        behind = len(before.partition(b"\n")[0])
+        if path.suffix == ".jsonl" and after != before and at > behind:
+            assert found.findings or path == log.plain(-1), (path, at, junk)
+        path.write_bytes(before)
+    assert verify(log).findings == ()
+
+
+def test_a_seal_that_cannot_be_read_of_a_segment_that_is_gone(log):
+    """Without its seal, a pruned segment is missing."""
+    log.segment([1], make=log.announcement(0))
+    log.prune(0, 19)
+    log.named(0, ".seal").write_text("nonsense")
+    assert ids(log) == [MISSING, BAD_SEAL]
+
+
+def test_an_event_that_is_not_what_it_seems(log):
+    """Events are whatever the log has signed: one that is no JSON, or of another shape, breaks nothing."""
+    shapes = [b'"unmapped":7', b'"unmapped":[]', b'"unmapped":{"gateway":{"details":[1]}}', b"[" * 2000]
+    log.segment([1], make=log.announcement(0))
+    for shape in shapes:
+        log.segment(
+            [1], make=lambda n, s=shape: b'{"metadata":{"sequence":%d,"event_code":"audit.pruned"},%b}\n' % (n, s)
+        )
+    log.prune(0, 19)
+    assert ids(log) == []
