@@ -39,7 +39,7 @@ def record(state: Path, code: str, facts: Mapping[str, object], *, succeeded: bo
     """
     if not (state / INSTANCE).is_file():
         raise LedgerError(f"{state}: not the state directory of a gateway: this cannot be recorded", _HINT)
-    event = admin_action(code, _actor(), socket.gethostname(), facts, stamp(), code=code, succeeded=succeeded)
+    event = admin_action(code, actor(), socket.gethostname(), facts, stamp(), code=code, succeeded=succeeded)
     try:
         with _opened(StateDirectory.prepare(state)) as ledger:
             ledger.append(event, Durability.BEFORE).wait(PATIENCE)
@@ -61,7 +61,8 @@ def _opened(state: StateDirectory) -> Ledger:
             time.sleep(0.02)
 
 
-def _actor() -> Principal:
+def actor() -> Principal:
+    """Who runs this command: the user of the operating system."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):

@@ -79,10 +79,13 @@ def holds_on(directory: Path) -> tuple[Hold, ...]:
     Raises:
         HoldsUnreadableError: one of the files is not what we write, or cannot be read.
     """
-    found = {hold.name: hold for hold in read_holds(directory)}
-    for path in sorted(directory.parent.parent.glob(f"*/*/{FILE}")):
-        found |= {hold.name: hold for hold in read_holds(path.parent)}
+    found = {hold.name: hold for each in (directory, *holding(directory.parent.parent)) for hold in read_holds(each)}
     return tuple(sorted(found.values(), key=lambda hold: hold.created))
+
+
+def holding(logs: Path) -> list[Path]:
+    """The directories below that of all logs in which holds stand: also those of logs that were set aside."""
+    return sorted(path.parent for path in logs.glob(f"*/*/{FILE}"))
 
 
 def add_hold(directory: Path, hold: Hold) -> None:

@@ -68,7 +68,7 @@ def old_segments(directory: Path, before: int) -> list[Old]:
     return [
         Old(files, seal, _held(seal, holds))
         for files, seal in _sealed(directory)
-        if seal.pruned is None and _times(seal)[1] < before and not files.lines.exists()
+        if seal.pruned is None and times_of(seal)[1] < before and not files.lines.exists()
     ]
 
 
@@ -167,7 +167,7 @@ def _sealed(directory: Path) -> Iterator[tuple[SegmentFiles, Seal]]:
         yield files, read_seal(files.seal)
 
 
-def _times(seal: Seal) -> tuple[int, int]:
+def times_of(seal: Seal) -> tuple[int, int]:
     """The earliest and the latest time; of a segment without events, when it was created."""
     first = seal.created if seal.first_time is None else seal.first_time
     latest = seal.created if seal.last_time is None else seal.last_time
@@ -175,4 +175,4 @@ def _times(seal: Seal) -> tuple[int, int]:
 
 
 def _held(seal: Seal, holds: tuple[Hold, ...]) -> tuple[str, ...]:
-    return tuple(hold.name for hold in holds if hold.covers(*_times(seal)))
+    return tuple(hold.name for hold in holds if hold.covers(*times_of(seal)))

@@ -134,7 +134,7 @@ class Keeper:
         timeout = _TIMEOUT + sum(each.lines.stat().st_size for each in found) / _BYTES_PER_SECOND
         outcome = self._process.run(directory, timeout)
         for report in outcome.reports:
-            self._tell(ledger, _sealed(report))
+            self._tell(ledger, sealed_event(report))
         if outcome.problem is not None:
             self._complain(directory, "seal", outcome.problem, found[0].start if found else None, ledger)
         elif outcome.busy or self._stopping.is_set() or not (waiting(directory) or without_columns(directory)):
@@ -209,7 +209,8 @@ def appender(ledger: Ledger) -> Append:
     return append
 
 
-def _sealed(report: Report) -> Event:
+def sealed_event(report: Report) -> Event:
+    """`audit.sealed`: that a segment was sealed, and what it is now."""
     facts = {
         "segment": report.segment,
         "end": report.end,

@@ -19,6 +19,10 @@ VERBS: tuple[Verb, ...] = (
     Verb("prove", "gateway.cli.audit.prove", "prove", "Write one event, and the proof that it is in the record."),
     Verb("check-proof", "gateway.cli.audit.check_proof", "check", "Check one event and its proof, offline."),
     Verb("consistency", "gateway.cli.audit.consistency", "consistency", "Prove that the log continues a checkpoint."),
+    Verb("segments", "gateway.cli.audit.segments", "segments", "List the segments of every log, and what holds them."),
+    Verb("seal", "gateway.cli.audit.seal", "seal", "Seal by hand what waits, when the gateway does not run."),
+    Verb("prune", "gateway.cli.audit.prune", "prune", "Remove old events, segment by segment."),
+    Verb("hold", "gateway.cli.audit.hold", "app", "Keep events from being removed."),
 )
 
 app = typer.Typer(
