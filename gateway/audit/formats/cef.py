@@ -20,6 +20,7 @@ from gateway.audit.formats.titles import title
 _PRODUCT: Final = "streamlit-gateway"
 _SEVERITIES: Final = {1: 1, 2: 3, 3: 6, 4: 8, 5: 10, 6: 10}
 _LONGEST: Final = 1023  # characters of `request` and of `flexString1`; what else there is keeps below its limit already
+_PLAIN: Final = bytes(set(range(0x20, 0x7F)) - set(b"\\="))
 _IN_HEADER = re.compile(r"[\\|]")
 _IN_EXTENSION = re.compile(r"[\\=]")
 _BREAKS: Final = {"\n": r"\n", "\r": r"\r"}
@@ -182,4 +183,6 @@ def _value(value: str) -> str:
 
 
 def _is_plain(value: str) -> bool:
+    if value.isascii():  # three times as fast as looking at each character
+        return not value.encode().translate(None, _PLAIN)
     return value.isprintable() and "=" not in value and "\\" not in value

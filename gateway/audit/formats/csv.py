@@ -19,6 +19,7 @@ COLUMNS: Final = (
     *("request_id", "user_agent", "file", "file_size", "file_sha256", "message", "details"),
 )
 _FORMULA: Final = frozenset("=+-@\t\r\n'＝＋－＠")  # noqa: RUF001 - the full-width forms are meant
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
 Cell = str | int | None
 
 
@@ -36,7 +37,7 @@ def csv_row(event: Mapping[str, Any], raw: bytes) -> bytes:  # noqa: ARG001 - ev
     row = cells(read(event))
     texts = [each for each in row if isinstance(each, str)]
     # One look at all of them: nearly every event has nothing to neutralise.
-    if not ("".join(texts).isprintable() and _FORMULA.isdisjoint([each[:1] for each in texts])):
+    if not (_is_printable("".join(texts)) and _FORMULA.isdisjoint([each[:1] for each in texts])):
         row = tuple(_text(each) if isinstance(each, str) else each for each in row)
     written: object = _row(row)
     return str(written).encode("utf-8", "replace")
@@ -111,3 +112,8 @@ def _text(value: str) -> str:
     if value[:1] in _FORMULA:
         value = f"'{value}"
     return value if value.isprintable() else one_line(value)
+
+
+def _is_printable(value: str) -> bool:
+    # Of ASCII, three times as fast as looking at each character.
+    return not value.encode().translate(None, _PRINTABLE) if value.isascii() else value.isprintable()
