@@ -44,15 +44,17 @@ def live_keys(state: Path) -> tuple[MaskKey, ...]:
 
 
 def lookup(state: Path, kind: Kind, value: str) -> list[str]:
-    """The pseudonyms of a known value under every key that there is, oldest first.
+    """The pseudonyms of a known value under every key that there is, oldest first. None: of a client, no address.
 
     Who calls this writes down that it was asked (`audit.hash`, `audit.query`).
 
     Raises:
         StartupError: a key cannot be read.
-        ValueError: a client that is no address.
     """
-    known = canonical(kind, value)
+    try:
+        known = canonical(kind, value)
+    except ValueError:
+        return []
     return [key.pseudonym(kind, known) for key in live_keys(state)]
 
 

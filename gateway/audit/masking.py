@@ -51,15 +51,19 @@ class Words:
     """Masked values with their pseudonyms, and the search for them in texts. Collects where it has found any."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self.values = values
+        self.values = dict(values)
         self.found: list[str] = []
-        self._folded = [(each, each.lower()) for each in values]
+
+    def learn(self, value: str, pseudonym: str) -> None:
+        """Search for this value, too, if its pseudonym is another."""
+        if pseudonym != value:
+            self.values[value] = pseudonym
 
     def text(self, value: str, *pointers: str) -> str:
         """The text with each of the values in it masked. `pointers` are where it stands."""
         # Searched plainly first: nearly no text holds one, and two plain searches are nothing beside a pattern.
         folded = value.lower() if self.values else ""
-        if not any(clear in value or lower in folded for clear, lower in self._folded):
+        if not any(clear in value or clear.lower() in folded for clear in self.values):
             return value
         pattern, pseudonyms = _words(tuple(self.values)), tuple(self.values.values())
         after = pattern.sub(lambda match: pseudonyms[(match.lastindex or 1) - 1], value)
@@ -86,6 +90,8 @@ def _words(values: tuple[str, ...]) -> re.Pattern[str]:
 def mask(exchange: ExchangeOpened, masks: Masks) -> Masked:
     """The exchange with everything masked that is to be masked; the same object when there is nothing."""
     first = _session_only(exchange, masks)
+    if not (masks.user or masks.client):
+        return first
     known = words(exchange, masks)
     return _Masking(known).run(first) if known.values else first
 
@@ -230,6 +236,9 @@ def mask_facts(facts: Mapping[str, object], masks: Masks, words: Words) -> Mappi
     """The facts with masked what is an identity by its name, or quotes one; `words` notes where."""
     if not masks:
         return facts
+    for name, value in facts.items():
+        if isinstance(value, str) and name in _NAMED:
+            words.learn(value, masks.of(_NAMED[name], value))  # another fact may quote it
     return {name: _fact(str(name), value, masks, words) for name, value in facts.items()}
 
 

@@ -43,6 +43,8 @@ _ALARMS: Final = {
     "audit.seal_failed": (3, 2),
     "audit.pruned": (2, 1),
     "audit.space": (3, 1),
+    "audit.anchor_failed": (3, 2),
+    "audit.anchor_conflict": (4, 2),
     "gateway.degraded": (3, 2),
 }
 
@@ -165,7 +167,7 @@ def admin_action(
     `source` is an address, or the host's name for a command.
     """
     who = person(by, masks)
-    endpoint, at = _endpoint(source, masks)
+    endpoint, at = _endpoint(source, masks, who.words)
     facts = mask_facts(facts, masks, who.words)
     masked = (*who.masked, *at, *who.words.found) or UNSET
 
@@ -201,11 +203,12 @@ def _entity(ref: PolicyRef, *, is_applied: bool) -> ocsf.ManagedEntity:
     return ocsf.ManagedEntity("gateway", "gateway", ref.revision, policy)
 
 
-def _endpoint(source: str, masks: Masks) -> tuple[ocsf.Endpoint, tuple[str, ...]]:
+def _endpoint(source: str, masks: Masks, words: Words) -> tuple[ocsf.Endpoint, tuple[str, ...]]:
     """Where it came from; and the pointer to the address if that is masked."""
     try:
         ipaddress.ip_address(source)
     except ValueError:
         return ocsf.Endpoint(hostname=short(source)), ()
     address = masks.of("client", source)
+    words.learn(source, address)
     return (ocsf.Endpoint(uid=address), (CLIENT,)) if is_pseudonym(address) else (ocsf.Endpoint(address), ())

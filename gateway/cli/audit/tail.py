@@ -157,7 +157,8 @@ def _time(event: dict[str, Any]) -> str:
 
 
 def _who(event: dict[str, Any]) -> str:
-    address = _text(_dict(event, "src_endpoint").get("ip") or _dict(event, "src_endpoint").get("hostname"))
+    source = _dict(event, "src_endpoint")
+    address = _text(source.get("ip") or source.get("uid") or source.get("hostname"))
     user = _text(_dict(event, "actor", "user").get("uid"))
     return f"{user}@{address}" if user and address else user or address
 
