@@ -12,7 +12,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("timeline", "gateway.cli.audit.timeline", "timeline", "Show what a session or a user did, in order."),
     Verb("export", "gateway.cli.audit.export", "export", "Write the record in another schema: OCSF, ECS, CEF, CSV."),
     Verb("hash", "gateway.cli.audit.hash", "hash_value", "Print what stands in the record for a known person."),
-    Verb("pseudonyms", "gateway.cli.audit.pseudonyms", "app", "See, replace and destroy the keys of pseudonyms."),
+    Verb("pseudonyms", "gateway.cli.audit.pseudonym_keys", "app", "See, replace and destroy the keys of pseudonyms."),
     Verb("verify", "gateway.cli.audit.verify", "verify", "Verify the record: events, commits, keys, anchors."),
     Verb("verifier", "gateway.cli.audit.verifier", "verifier", "Print the verifier, to be used elsewhere."),
     Verb("key", "gateway.cli.audit.key", "key", "Print the keys by which each log is known."),
