@@ -872,7 +872,7 @@ def survey(directory: Path, anchors: Sequence[Checkpoint] = (), *, every_commit:
     """
     own: list[Checkpoint] = []
     findings: list[Finding] = []
-    for path in sorted([directory / "checkpoint", *directory.glob("witness/*")]):
+    for path in sorted([directory / "checkpoint", *directory.glob("witness/*.note")]):
         try:
             own += [replace(each, source=path.name) for each in read_checkpoints(path)]
         except FileNotFoundError:
@@ -917,11 +917,15 @@ def conclude(survey: Survey, segments: Sequence[Segment], keys: Sequence[Key] = 
             Finding(OTHER_FIRST_KEY, segments[0].file, f"the log begins with {first}, not with the given key")
         )
     findings += _check_announcements([each for each in segments if each.pruned is None or each.start in survey.pruned])
-    for each in survey.own:
-        if isinstance(outcome := _check_statement(each, origin, segments), str):
-            findings.append(Finding(CUT if "cut" in outcome else BAD_CHECKPOINT, each.source, outcome))
-    outcomes = [(each, _check_statement(each, origin, segments)) for each in survey.anchors if each.origin == origin]
-    findings += [Finding(CONTRADICTED, each.source, outcome) for each, outcome in outcomes if isinstance(outcome, str)]
+    roots = dict(pair for each in segments for pair in each.roots)
+    own = [(each.source, _check_statement(each, origin, segments, roots)) for each in survey.own]
+    anchors = [
+        (each.source, _check_statement(each, origin, segments, roots))
+        for each in survey.anchors
+        if each.origin == origin
+    ]
+    findings += [Finding(wrong[0], source, wrong[1]) for source, wrong in own if isinstance(wrong, tuple)]
+    findings += [Finding(CONTRADICTED, source, wrong[1]) for source, wrong in anchors if isinstance(wrong, tuple)]
     size = next((each.end for each in reversed(segments) if each.end is not None), 0)
     return Log(
         survey.directory,
@@ -930,13 +934,13 @@ def conclude(survey: Survey, segments: Sequence[Segment], keys: Sequence[Key] = 
         headers[-1].vkey if headers else None,
         first in pins,
         size,
-        dict(pair for each in segments for pair in each.roots).get(size),
+        roots.get(size),
         segments[-1].waiting,
         len(segments),
         tuple((each.start, each.end or each.start) for each in segments if each.kind == "pruned"),
         (_first(each.times[0] for each in segments), _first(each.times[1] for each in reversed(segments))),
-        sum(outcome is True for _, outcome in outcomes),
-        sum(outcome is None for _, outcome in outcomes),
+        sum(outcome is True for _, outcome in anchors),
+        sum(outcome is None for _, outcome in anchors),
         tuple(findings),
     )
 
@@ -974,8 +978,8 @@ def _check_announcements(segments: Sequence[Segment]) -> list[Finding]:
     gone = [each.pruned for each in segments if each.pruned and each.kind == "pruned"]
     findings = []
     for seal in (each.pruned for each in segments if each.pruned):
-        root = b64encode(base64((_COMMIT.fullmatch(seal.commit) or [b""] * 3)[2].decode())).decode()
-        stated = (seal.pruned or {}).get("sequence")
+        commit, stated = _COMMIT.fullmatch(seal.commit), (seal.pruned or {}).get("sequence")
+        root = commit[2].decode() if commit else ""
         announced = any(
             sequence >= seal.end
             and (details.get("segment"), details.get("root")) == (seal.start, root)
@@ -990,25 +994,25 @@ def _check_announcements(segments: Sequence[Segment]) -> list[Finding]:
     return findings
 
 
-def _check_statement(statement: Checkpoint, origin: str, segments: Sequence[Segment]) -> Literal[True] | str | None:
+def _check_statement(
+    statement: Checkpoint, origin: str, segments: Sequence[Segment], roots: dict[int, bytes]
+) -> Literal[True] | tuple[str, str] | None:
     """True when the log agrees with a checkpoint, what is wrong when it does not, None when that cannot be told."""
-    size, last = statement.size, segments[-1]
+    size, end = statement.size, segments[-1].end
     if statement.origin != origin:
-        return f"is about another log, {statement.origin}"
-    if last.end is not None and size > last.end:
-        return f"the end of the log was cut: it has {last.end} events, and has had {size}"
-    ends = [each.start for each in segments[1:]] + [1 << 63]
-    epochs = [
-        each.header for each, end in zip(segments, ends, strict=True) if each.header and each.start <= size <= end
-    ]
-    if not epochs:
+        return BAD_CHECKPOINT, f"is about another log, {statement.origin}"
+    if end is not None and size > end:
+        return CUT, f"the end of the log is missing: it has {end} events, and has had {size}"
+    ends = [*(each.start for each in segments[1:]), 1 << 63]
+    headers = [each.header for each, end in zip(segments, ends, strict=True) if each.start <= size <= end]
+    keys = [Key.parse(each.vkey) for each in headers if each]
+    if keys and not any(statement.is_signed_by(key) for key in keys):
+        return BAD_CHECKPOINT, f"is not signed by the key that the log had at {size} events"
+    if not keys or size not in roots:
         return None
-    if not any(statement.is_signed_by(Key.parse(each.vkey)) for each in epochs):
-        return f"is not signed by the key that the log had at {size} events"
-    root = dict(pair for each in segments for pair in each.roots).get(size)
-    if root is None:
-        return None
-    return True if root == statement.root else f"the log had another tree head at {size} events: it was rewritten"
+    if roots[size] != statement.root:
+        return BAD_CHECKPOINT, f"the log had another tree head at {size} events: it was rewritten"
+    return True
 
 
 def _first(values: Iterable[int | None]) -> int | None:

@@ -28,6 +28,7 @@ from gateway.audit.verifier import (
     UNKNOWN_LINE,
     UNREADABLE,
 )
+from tests.audit import forge
 from tests.audit.forge import Forger, Key, commit, event, header, leaf, note
 
 
@@ -320,6 +321,33 @@ def test_the_roll_signature_of_another_log(log, tmp_path):
     assert ids(log) == [KEY_NOT_VOUCHED]
 
 
+def test_a_key_before_the_first_segment(log):
+    """The first segment of a log has no key before it."""
+    fresh = Forger(log.directory.parent / "fresh").segment([2, 3])
+    edit(fresh.plain(0), replace(0, b'"roll":null', b'"roll":"AAAA"'))
+    assert ids(fresh) == [BAD_HEADER]
+
+
+def test_anchors_of_other_logs_are_passed_over(log, tmp_path):
+    """A file of anchors may hold those of many logs: each log is compared with its own."""
+    other = Forger(tmp_path / "other", "gw.example/other/w0").segment([3, 4])
+    (tmp_path / "anchors").write_text(other.anchor(tmp_path / "o").read_text() + log.anchor(tmp_path / "a").read_text())
+    found = verify(log, anchors=verifier.read_anchors([tmp_path / "anchors"]))
+    assert (found.findings, found.anchors) == ((), 1)
+
+
+def test_notes_of_witnesses_beside_the_log(log):
+    """Cosigned checkpoints that lie in the log's directory must agree with it, whoever else has signed them."""
+    (log.directory / "witness").mkdir()
+    witness = Key("witness.example")
+    signature = f"\u2014 witness.example {witness.sign('x')}\n\u2014 {log.origin} {Key().sign('x')}\n"
+    (log.directory / "witness" / "17.note").write_text(note(log.keys[2], log.leaves[:17]) + signature)
+    found = verify(log)
+    assert (found.findings, found.anchors) == ((), 0)
+    (log.directory / "witness" / "17.note").write_text(note(log.keys[2], log.leaves[1:18]) + signature)
+    assert ids(log) == [BAD_CHECKPOINT]
+
+
 @pytest.mark.parametrize("roll", ["null", '""', '"AAAA"', "7", "[]"])
 def test_a_segment_that_nobody_has_signed_for(log, roll):
     """Each segment but the first needs the signature of the key before."""
@@ -348,6 +376,18 @@ def test_a_header_with_another_tree(log):
     wrong = [leaf(event(n, "other")) for n in range(5)]
     edit(log.plain(1), lambda lines: lines.__setitem__(0, header(log.keys[1], wrong, log.keys[0])))
     assert ids(log) == [BAD_HEADER, NOT_CONTINUED]
+
+
+def test_a_segment_that_changes_the_name_of_the_log(log):
+    """A log has one name: not even its own key can sign for a segment of another."""
+    key = Key("gw.example/other/w0")
+    text = f"streamlit-gateway.key-roll/1\n{log.origin}\n5\n{forge.b64(forge.head(log.leaves[:5]))}\n{key.vkey}\n"
+    renamed = json.loads(header(key, log.leaves[:5], None, "gw.example/other/w0"))
+    renamed["roll"] = log.keys[0].sign(text)
+    first = json.dumps(renamed, separators=(",", ":")).encode() + b"\n"
+    log.plain(1).write_bytes(first + commit(key, log.leaves[:5], "gw.example/other/w0"))
+    log.plain(2).unlink()
+    assert ids(log) == [KEY_NOT_VOUCHED, CUT]
 
 
 HEADERS = [

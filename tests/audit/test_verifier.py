@@ -1,6 +1,7 @@
 """The stand-alone verifier: the tree, the notes, the proofs, and the file as it is taken to another machine."""
 
 import ast
+import base64
 import hashlib
 import json
 import os
@@ -137,6 +138,20 @@ def test_a_tree_grows_in_any_steps():
         assert tree.completed[3] == [head(at, at + 8) for at in range(0, LARGEST, 8)]
 
 
+def test_proofs_have_the_length_that_the_sizes_give():
+    """A proof with a hash too many or too few proves nothing, even where the tree heads would be the same."""
+    with pytest.raises(ValueError, match="too few"):
+        root_of_inclusion(LEAVES[0], 0, 2, [])
+    with pytest.raises(ValueError, match="too many"):
+        root_of_inclusion(LEAVES[0], 0, 1, [LEAVES[1]])
+    assert not is_consistent(1, LEAVES[0], 2, LEAVES[0], [])
+    assert not is_consistent(3, head(0, 3), 5, head(0, 3), proof(3, 0, 4))
+    assert not is_consistent(2, head(0, 2), 2, head(0, 2), [LEAVES[0]])
+    assert not is_consistent(3, head(0, 3), 2, head(0, 2), [])
+    assert is_consistent(0, verifier.EMPTY_ROOT, 2, head(0, 2), [])
+    assert not is_consistent(0, LEAVES[0], 2, head(0, 2), [])
+
+
 @pytest.mark.parametrize(("index", "size"), [(-1, 4), (4, 4), (0, 0)])
 def test_an_index_outside_of_the_tree(index, size):
     """No proof proves something about an event that the tree does not have."""
@@ -181,6 +196,22 @@ def test_what_is_no_verifier_key(vkey):
     """A verifier key has the id that its name and bytes give, and is for Ed25519."""
     with pytest.raises(ValueError):
         Key.parse(vkey)
+
+
+def test_a_key_for_another_algorithm():
+    """A key for cosignatures of witnesses (type 4), with the id that it should have, is no key of a log."""
+    raw = b"\4" + bytes(32)
+    stated = hashlib.sha256(b"o\n" + raw).hexdigest()[:8]
+    with pytest.raises(ValueError, match="not an Ed25519"):
+        Key.parse(f"o+{stated}+{b64(raw)}")
+
+
+def test_a_signature_under_the_id_of_another_key():
+    """A signature bears the id of the key that made it: a right one under another id is none of this key's."""
+    key = forge.Key()
+    signed = base64.b64decode(key.sign("text"))
+    assert Key.parse(key.vkey).has_signed(b"text", b64(signed))
+    assert not Key.parse(key.vkey).has_signed(b"text", b64(b"\0" * 4 + signed[4:]))
 
 
 def test_notes_one_after_the_other(tmp_path):
