@@ -282,9 +282,14 @@ def checkpoint_text(origin: str, size: int, root: bytes) -> bytes:
     return f"{origin}\n{size}\n{b64encode(root).decode()}\n".encode()
 
 
-def read_checkpoints(path: Path) -> list[Checkpoint]:
-    """Every checkpoint of a file in which they stand one after the other. Raises ValueError, OSError."""
-    text = path.read_bytes().decode()
+def read_checkpoints(path: Path, *, torn: bool = False) -> list[Checkpoint]:
+    """Every checkpoint of a file in which they stand one after the other. `torn`: half a one may follow the last.
+
+    Raises ValueError, OSError.
+    """
+    text = path.read_bytes().decode(errors="replace" if torn else "strict")
+    if torn:
+        text = text[: max((each.end() for each in re.finditer("^\u2014 .*\n", text, re.MULTILINE)), default=0)]
     notes = re.split("(?<=\n)\n*(?=[^\n\u2014][^\n]*\n[0-9]+\n[A-Za-z0-9+/]{43}=\n)", text)
     return [Checkpoint.parse(note.rstrip("\n") + "\n", str(path)) for note in notes if note.strip()]
 
@@ -1081,7 +1086,7 @@ def read_keys(values: Iterable[str]) -> list[Key]:
 
 
 def read_anchors(paths: Iterable[Path]) -> list[Checkpoint]:
-    """The checkpoints of files, and of all files below directories; in a directory, other files are passed over.
+    """The checkpoints of files, and of all files below directories; in a directory, what else is there is passed over.
 
     Raises:
         UnusableError: a file cannot be read, holds something else, or there is none.
@@ -1092,7 +1097,7 @@ def read_anchors(paths: Iterable[Path]) -> list[Checkpoint]:
         found = []
         for file in files:
             try:
-                found += read_checkpoints(file)
+                found += read_checkpoints(file, torn=file != path)
             except (OSError, ValueError) as error:
                 if file == path:
                     raise UnusableError(f"{file}: not a file of checkpoints: {error}") from error

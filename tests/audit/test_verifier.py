@@ -227,6 +227,19 @@ def test_notes_one_after_the_other(tmp_path):
     assert all(each.is_signed_by(Key.parse(key.vkey)) for each in found)
 
 
+def test_a_file_of_checkpoints_that_a_crash_has_torn(tmp_path):
+    """In a directory of anchors, what a crash has left of the last note does not spoil those before it."""
+    key = forge.Key()
+    text = "".join(note(key, LEAVES[:n]) + "\n" for n in (3, 9))
+    torn = note(key, LEAVES[:20])
+    for at in range(1, len(torn)):
+        (tmp_path / "anchors").write_bytes(text.encode() + torn.encode()[:at])
+        assert [each.size for each in verifier.read_anchors([tmp_path])] == [3, 9]
+    (tmp_path / "anchors").write_bytes(text.encode() + torn.encode()[:40])
+    with pytest.raises(UnusableError, match="not a file of checkpoints"):
+        verifier.read_anchors([tmp_path / "anchors"])
+
+
 NOTES = [
     ("nothing", ""),
     ("no signature", "o\n1\n{root}\n\n"),
@@ -312,6 +325,15 @@ def test_a_proof_that_is_none(proven, change):
         verifier.check_proof(lines[4], change(make(4)), [Key.parse(log.keys[0].vkey)])
 
 
+def test_checkpoints_of_two_logs_are_not_compared():
+    """A log does not continue another one, though both have signed and the trees are the same."""
+    one, other = forge.Key(), forge.Key("other/log")
+    old, new = note(one, LEAVES[:3]), note(other, LEAVES[:3], "other/log")
+    keys = [Key.parse(each.vkey) for each in (one, other)]
+    with pytest.raises(ValueError, match="two logs"):
+        verifier.check_consistency(Checkpoint.parse(old, "a"), Checkpoint.parse(new, "b"), [], keys)
+
+
 # ---- the file by itself
 
 
@@ -376,6 +398,10 @@ def test_the_program_checks_proofs(tmp_path, proven):
     assert run("proof", tmp_path / "event", tmp_path / "proof", *vkey)[0] == 1
     (tmp_path / "hashes").write_text("")
     assert run("consistency", tmp_path / "old", tmp_path / "new", tmp_path / "hashes", *vkey)[0] == 1
+    other = ("--key", forge.Key().vkey)
+    assert run("consistency", tmp_path / "old", tmp_path / "old", tmp_path / "hashes", *vkey)[0] == 0
+    code, out, _ = run("consistency", tmp_path / "old", tmp_path / "old", tmp_path / "hashes", *other)
+    assert (code, "not signed" in out) == (1, True)
     assert run("proof", tmp_path / "event", tmp_path / "proof", "--key", "nonsense")[0] == 2
     assert run("proof", tmp_path / "event", tmp_path / "nothing", *vkey)[0] == 2
 
