@@ -79,16 +79,19 @@ def test_the_header_is_what_rfc_5424_says(tmp_path, receiver, authority):
     assert data.startswith('[meta sequenceId="2"][origin software="streamlit-gateway" swVersion=')
 
 
-def test_a_receiver_killed_in_the_middle_of_batches_misses_nothing(tmp_path, receiver, authority):
-    """rsyslogd gets SIGKILL again and again while events come: afterwards its files have every event, in order."""
+def test_a_receiver_killed_in_the_middle_of_batches_misses_nothing(tmp_path, certificate, authority):
+    """rsyslogd gets SIGKILL, again and again, with confirmed events in memory: its files have every event, in order."""
     rng = random.Random(7)
+    inside = tmp_path / "rsyslog"
+    inside.mkdir()
+    receiver = Rsyslog(inside, certificate, authority.path, lazy=True).start()
     with ledger(tmp_path / "state", segment_size=300_000) as log:
         done = threading.Event()
         writer = threading.Thread(target=_write_steadily, args=(log, done))
         writer.start()
         options = ("--ca", authority.path, "--batch", "40", "--overlap", "4", "--max-wait", "1")
         with following(tmp_path / "state", receiver.address, *options) as process:
-            for _ in range(4):
+            for _ in range(3):
                 time.sleep(rng.uniform(0.4, 1.1))
                 receiver.kill()
                 time.sleep(rng.uniform(0.0, 0.5))
@@ -99,12 +102,32 @@ def test_a_receiver_killed_in_the_middle_of_batches_misses_nothing(tmp_path, rec
             expected = len(events(directory))
             wait_until(lambda: cursor(directory)["sequence"] >= expected, 30)
             assert process.stop() == 0
+    wait_until(lambda: uids(directory)[expected - 1].encode() in receiver.messages()[-1])
     receiver.stop()
     arrived = parsed(receiver.messages())
     assert len(arrived) > expected  # something was sent once more, so something was interrupted
     assert set(uids(directory)[:expected]) - {event["metadata"]["uid"] for event in arrived} == set()
     places = last_places([event["metadata"]["sequence"] for event in arrived])
     assert places == sorted(places)
+
+
+def test_a_receiver_killed_in_a_backlog_misses_nothing(tmp_path, certificate, authority):
+    """What it had confirmed and not yet written is sent again, although the death shows only at the next batch."""
+    inside = tmp_path / "rsyslog"
+    inside.mkdir()
+    directory = made(tmp_path / "state", 6000)
+    receiver = Rsyslog(inside, certificate, authority.path, lazy=True).start()
+    options = ("--ca", authority.path, "--batch", "20", "--overlap", "4", "--max-wait", "1")
+    with following(tmp_path / "state", receiver.address, *options) as process:
+        wait_until(lambda: list(directory.glob("cursor-*.json")) and cursor(directory)["sequence"] > 1000)
+        receiver.kill()
+        assert cursor(directory)["sequence"] < 6002
+        receiver.start()
+        wait_until(lambda: cursor(directory)["sequence"] == 6002)
+        wait_until(lambda: receiver.messages() and b'"r5999"' in b"".join(receiver.messages()[-3:]))
+        assert process.stop() == 0
+    receiver.stop()
+    assert {event["metadata"]["uid"] for event in parsed(receiver.messages())} == set(uids(directory))
 
 
 def _write_steadily(log, done):

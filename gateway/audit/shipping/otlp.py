@@ -6,6 +6,7 @@ repeated, shipping stops.
 
 import email.utils
 import gzip
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ LONGEST_WAIT: Final = 600.0
 """Seconds that a Retry-After may ask for. No receiver can silence us for longer."""
 
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 _PATIENCE: Final = 60.0  # seconds for a whole answer, however slowly it drips
 _LONGEST_ANSWER: Final = 1024 * 1024
 _SUCCESS: Final = (200, 204)  # 204 is not in the specification; there are receivers that say so
@@ -165,5 +167,5 @@ def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationEr
 
 
 def _cause(error: httpx.HTTPError) -> str:
-    text = str(error) or type(error).__name__
-    return text[:1].lower() + text[1:]
+    text = _ERRNO.sub("", str(error)) or type(error).__name__
+    return text[:1].lower() + text[1:].rstrip(".")
