@@ -9,10 +9,13 @@ import shutil
 import stat
 import subprocess
 import sys
+from base64 import b64decode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,9 +47,9 @@ def stamped(number, minutes):
     return Stamp(NOON + minutes * MINUTE, f"{number:026d}")
 
 
-def write(state, worker, events):
+def write(state, worker, events, options=SMALL):
     log = f"{state.instance}/{worker}"
-    with Ledger.open(state.audit_directory(worker), origin=log, options=SMALL) as ledger:
+    with Ledger.open(state.audit_directory(worker), origin=log, options=options) as ledger:
         for event in events:
             ledger.append(event, Durability.BEFORE).wait(5)
 
@@ -185,6 +188,16 @@ def test_a_part_of_the_record_is_exported(original, half_sealed, arguments, kept
     assert out.splitlines() == expected
 
 
+def test_many_segments_that_are_not_sealed_yet_can_be_asked(tmp_path):
+    """Qualifiers are answered within the memory that is allowed, however many segments wait to be sealed."""
+    state = StateDirectory.prepare(tmp_path / "state")
+    write(state, "w0", requests(0, 80), replace(SMALL, segment_size=16 * 1024))
+    assert len(segments(tmp_path / "state")) >= 16
+    code, out, err = export(tmp_path / "state", "--unrecorded", "--memory", "128", "code:http.request")
+    assert code == 0, err
+    assert len(out.splitlines()) == 160
+
+
 def test_replicas_are_exported_together(state, tmp_path):
     """--state-dir may be repeated: events of several replicas come in one order, and each record tells of it."""
     other = StateDirectory.prepare(tmp_path / "other")
@@ -304,6 +317,18 @@ def test_a_manifest_says_what_the_file_is(state, tmp_path):
         },
     ]
     assert logs[0]["checkpoint"].splitlines()[:2] == [f"{instance(state)}/w0", "120"]
+
+
+def test_the_checkpoint_in_a_manifest_is_the_log_s_own(state, tmp_path):
+    """The note in the manifest is signed by the key that the log's last header names: C2SP signed note, Ed25519."""
+    assert export(state, "--output", str(tmp_path / "export"))[0] == 0
+    note = json.loads((tmp_path / "export.manifest.json").read_text())["logs"][0]["checkpoint"]
+    text, _, signature = note.partition("\n\n")
+    _, name, signed = signature.rstrip("\n").split(" ")
+    vkey = json.loads(segments(state)[-1].read_bytes().partition(b"\n")[0])["vkey"]
+    key = b64decode(vkey.split("+", 2)[2])[1:]
+    assert vkey.startswith(f"{name}+{b64decode(signed)[:4].hex()}+")
+    Ed25519PublicKey.from_public_bytes(key).verify(b64decode(signed)[4:], f"{text}\n".encode())
 
 
 def test_the_files_are_for_their_owner_only(state, tmp_path):
