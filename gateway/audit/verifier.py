@@ -832,14 +832,16 @@ class Survey:
 class Log:
     """What is known about a log after verification. `size` counts its signed events, `root` is their tree head.
 
-    `pinned` tells whether the first key is one that the caller has given; without that, all of it may be somebody
-    else's. `anchors` counts those that agree, `anchors_unchecked` those whose place was pruned or cannot be read.
+    `vkeys` are the keys of all its segments, each with the first event of its own; when nothing is found, each was
+    signed for by the one before. `pinned` tells whether the first one is among those that the caller has given; without
+    that, all of it may be somebody else's. `anchors` counts those that agree, `anchors_unchecked` those whose place was
+    pruned or cannot be read.
     """
 
     directory: Path
     origin: str
     first_vkey: str | None
-    vkey: str | None
+    vkeys: tuple[tuple[int, str], ...]
     pinned: bool
     size: int
     root: bytes | None
@@ -936,7 +938,7 @@ def conclude(survey: Survey, segments: Sequence[Segment], keys: Sequence[Key] = 
         survey.directory,
         origin,
         first,
-        headers[-1].vkey if headers else None,
+        tuple((each.start, each.vkey) for each in headers),
         first in pins,
         size,
         roots.get(size),

@@ -66,7 +66,7 @@ def test_an_honest_log_has_no_findings(log, tmp_path, every_commit):
     assert (found.size, found.segments, found.pinned, found.anchors) == (19, 3, True, 1)
     assert found.origin == log.origin
     assert found.first_vkey == log.keys[0].vkey
-    assert found.vkey == log.keys[-1].vkey
+    assert found.vkeys == tuple((start, key.vkey) for start, key in zip(log.starts, log.keys, strict=True))
     assert found.times == (1790000000000, 1790000000018)
 
 

@@ -47,7 +47,7 @@ def first_keys(state):
 
 
 def test_a_record_without_findings(state, tmp_path):
-    """A table says for each log what was verified, whether its first key was compared, and how many anchors agree."""
+    """It says for each log what was verified, whether its first key was compared, and how many anchors agree."""
     (tmp_path / "keys").write_text(first_keys(state))
     anchors = tmp_path / "anchors"
     anchors.mkdir()
@@ -56,10 +56,11 @@ def test_a_record_without_findings(state, tmp_path):
         (anchors / path.name).write_text((path / "checkpoint").read_text())
     code, out, err = run("verify", "--state-dir", state, "--key", tmp_path / "keys", "--anchor", anchors)
     assert (code, err) == (0, "")
-    rows = [line for line in out.splitlines() if line.startswith("gw.example/main/")]
-    assert len(rows) == 2
-    assert all("as given" in row and "1 agree" in row and row.rstrip().endswith("fine") for row in rows)
-    assert "102" in rows[0]
+    blocks = out.strip().split("\n\n")
+    assert [block.splitlines()[0].split() for block in blocks] == [["log", f"gw.example/main/w{n}"] for n in (0, 1)]
+    for block in blocks:
+        shown = " ".join(block.split())
+        assert "events 102 from" in shown and "as given" in shown and "anchors 1 agree result fine" in shown
     assert "not compared:" not in out and "no anchor:" not in out
 
 
@@ -95,7 +96,8 @@ def test_only_the_directories_that_are_named(state):
     assert code == 0
     (log,) = json.loads(out)["logs"]
     assert (log["origin"], log["events"], log["not_acknowledged"]) == ("gw.example/main/w0", 102, 0)
-    assert log["segments"] > 1
+    assert log["segments"] == len(log["keys"]) > 1
+    assert log["keys"][0] == {"from": 0, "vkey": log["first_vkey"]}
     assert log["last_time"] >= log["first_time"] > 1.7e12
 
 

@@ -105,7 +105,7 @@ def _missing(found: Sequence[Log], keys: Iterable[Key], state: Path) -> Iterator
     """A log in name only for each key whose log is not there."""
     for name in sorted({each.name for each in keys} - {each.origin for each in found}):
         finding = Finding(verifier.NO_SUCH_LOG, str(state / "audit"), f"no log of the name {name}")
-        yield Log(state, name, None, None, False, 0, None, 0, 0, (), (None, None), 0, 0, (finding,))
+        yield Log(state, name, None, (), False, 0, None, 0, 0, (), (None, None), 0, 0, (finding,))
 
 
 # --- the work -------------------------------------------------------------------------------------------------
@@ -164,34 +164,36 @@ def _progress(total: int):  # type: ignore[no-untyped-def] # noqa: ANN202 - a fu
 
 
 def _print(logs: Sequence[Log]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("log", "events", "segments", "from", "to", "first key", "anchors", "result"):
-        table.add_column(name, justify="right" if name in ("events", "segments") else "left", overflow="fold")
     for log in logs:
-        table.add_row(*_row(log))
-    console.print(table)
-    for log in logs:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, text in _rows(log):
+            table.add_row(name, text)
+        console.print(table)
         _print_findings(log)
+        console.print()
     if not all(log.pinned for log in logs):
         _line(("not compared: ", "bold yellow"), "a log written anew from its first event on; see gateway audit key")
     if not all(log.anchors for log in logs):
         _line(("no anchor: ", "bold yellow"), "that a log was rolled back to an older state would not be noticed")
 
 
-def _row(log: Log) -> list[Text]:
-    pruned = f", {len(log.pruned)} pruned" if log.pruned else ""
+def _rows(log: Log) -> Iterator[tuple[str, Text]]:
+    pruned = f", {len(log.pruned)} of them pruned" if log.pruned else ""
+    waiting = f", and {log.waiting} not yet acknowledged" if log.waiting else ""
     anchors = f"{log.anchors} agree" if log.anchors else "none"
-    unchecked = f", {log.anchors_unchecked} not checked" if log.anchors_unchecked else ""
+    unchecked = f", {log.anchors_unchecked} cannot be compared" if log.anchors_unchecked else ""
     count = len(log.findings)
-    return [
-        Text(printable(log.origin)),
-        Text(f"{log.size:,}"),
-        Text(f"{log.segments}{pruned}"),
-        *(Text(_time(each)) for each in log.times),
-        Text("as given" if log.pinned else "not compared", style="green" if log.pinned else "yellow"),
-        Text(anchors + unchecked, style="green" if log.anchors else "yellow"),
-        Text(f"{count} finding{'s' if count != 1 else ''}", style="bold red") if count else Text("fine", style="green"),
-    ]
+    yield "log", Text(printable(log.origin))
+    yield "events", Text(f"{log.size:,}{waiting}")
+    yield "from", Text(f"{_time(log.times[0])} to {_time(log.times[1])}")
+    yield "segments", Text(f"{log.segments:,}{pruned}")
+    compared = ("as given", "green") if log.pinned else ("not compared", "yellow")
+    yield "first key", Text.assemble(printable(log.first_vkey or "unknown"), "  ", compared)
+    yield "anchors", Text(anchors + unchecked, style="green" if log.anchors else "yellow")
+    found = Text(f"{count} finding{'s' if count != 1 else ''}", style="bold red")
+    yield "result", found if count else Text("fine", style="green")
 
 
 def _print_findings(log: Log) -> None:
@@ -223,7 +225,7 @@ def _as_json(log: Log) -> dict[str, object]:
         "first_time": log.times[0],
         "last_time": log.times[1],
         "first_vkey": log.first_vkey,
-        "vkey": log.vkey,
+        "keys": [{"from": start, "vkey": vkey} for start, vkey in log.vkeys],
         "pinned": log.pinned,
         "anchors": {"agree": log.anchors, "not_checked": log.anchors_unchecked},
         "findings": [_finding_as_json(log, each) for each in log.findings],
