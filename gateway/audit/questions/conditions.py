@@ -15,14 +15,13 @@ SEARCHED: Final = (
     *("path", "page", "user", "client", "reason", "rule", "code", "text", "details", "message", "file"),
     *("host", "session", "request", "agent"),
 )
-_EVERYWHERE: Final = ", ".join(f'"{name}"' for name in SEARCHED)
 EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 Pseudonyms = Callable[[str, str], Sequence[str]]
 """All pseudonyms of a value of a column (`user`, `session`, `client`) under the keys that there are."""
-Clients = Callable[[], Iterable[str]]
-"""Every client address that the record holds."""
+Clients = Callable[[str], Iterable[str]]
+"""Every client that the record holds whose address begins like this."""
 
 
 def no_pseudonyms(_column: str, _value: str) -> Sequence[str]:
@@ -62,7 +61,8 @@ class _Compiler:
     def _term(self, term: Term) -> str:
         match term.what:
             case Says(text):
-                sql = f"contains(lower(concat_ws(' ', {_EVERYWHERE})), lower({self._parameter(text)}))"
+                wanted = self._parameter(text)
+                sql = " OR ".join(f'contains(lower("{name}"), lower({wanted}))' for name in SEARCHED)
             case About(column, tests):
                 sql = " OR ".join(self._tests(column, tests))
             case _:
@@ -93,7 +93,7 @@ class _Compiler:
             case Like(pieces):
                 return self._like(column, pieces)
             case Within(network):
-                inside = [each for each in self._clients() if _is_in(each, network)]
+                inside = [each for each in self._clients(_beginning(network)) if _is_in(each, network)]
                 return f"{column} IN (SELECT unnest({self._parameter(inside)}::VARCHAR[]))"
             case Is(text):
                 return f"{column} = {self._parameter(text)}"
@@ -112,7 +112,17 @@ class _Compiler:
         return f"${name}"
 
 
+def _beginning(network: IPNetwork) -> str:
+    """What every address of the network begins with, as far as its text can tell: whole numbers of IPv4."""
+    if network.version == 6:
+        return ""  # the shortened form has no fixed places
+    numbers = str(network.network_address).split(".")[: network.prefixlen // 8]
+    return ".".join([*numbers, ""]) if len(numbers) < 4 else ".".join(numbers)
+
+
 def _is_in(text: str, network: IPNetwork) -> bool:
+    if (":" in text) != (network.version == 6):
+        return False
     try:
         return ipaddress.ip_address(text) in network
     except ValueError:

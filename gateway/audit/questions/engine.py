@@ -94,10 +94,10 @@ class Engine:
         with self._bounded():
             check(self._connection, sql, VIEW)
 
-    def clients(self) -> list[str]:
-        """Every client address, and every host of a command, that the record holds."""
-        sql = f"SELECT DISTINCT client FROM {VIEW} WHERE client IS NOT NULL"  # noqa: S608 - our own name
-        return [str(row[0]) for row in self.ask(sql).rows]
+    def clients(self, beginning: str = "") -> list[str]:
+        """Every client address, and every host of a command, that the record holds and that begins like this."""
+        sql = f"SELECT DISTINCT client FROM {VIEW} WHERE starts_with(client, $beginning)"  # noqa: S608 - our own name
+        return [str(row[0]) for row in self.ask(sql, {"beginning": beginning}).rows]
 
     def write_parquet(self, sql: str, parameters: Mapping[str, object], target: Path) -> int:
         """Write the answer to `output` as Parquet, and say how many rows it has.
