@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.audit.details import details
+from gateway.audit.details import Details, details
 from gateway.audit.event import Event, fits, truncated
 from gateway.audit.exchanges import Facts, network
 from gateway.audit.masking import mask_facts, of_event, words
@@ -41,7 +41,7 @@ class _Happened(Facts, frozen=True):
     """`unmapped.gateway` of an activity."""
 
     page: str | UnsetType
-    details: Mapping[str, object]
+    details: Details
     erased: tuple[str, ...] | UnsetType
     masked: tuple[str, ...] | UnsetType
 

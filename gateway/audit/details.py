@@ -10,6 +10,7 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 Scalar = str | int | float | bool | None
+Details = Mapping[str, Scalar | list[Scalar]]
 
 
 def details(

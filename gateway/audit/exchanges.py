@@ -14,7 +14,7 @@ from gateway.audit.masks import CLEAR, Masks, is_pseudonym
 from gateway.audit.outcomes import Outcome, outcome_at_the_door, outcome_at_the_end
 from gateway.audit.redact import NORMAL, TIGHT, Redacted, redact
 from gateway.audit.stamp import Stamp
-from gateway.model import Allow, ExchangeClosed, ExchangeOpened, RequestContext
+from gateway.model import Allow, Check, ExchangeClosed, ExchangeOpened, RequestContext
 
 _HTTP, _NETWORK, _OTHER = 4002, 4001, 99
 _METHODS: Final = {
@@ -46,7 +46,7 @@ class _Decided(Facts, frozen=True):
     surface: str
     page: str | UnsetType
     flags: tuple[str, ...] | UnsetType
-    trace: tuple[object, ...] | UnsetType
+    trace: tuple[Check, ...] | UnsetType
     user_agent: str | UnsetType
     erased: tuple[str, ...] | UnsetType
     masked: tuple[str, ...] | UnsetType

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 
 from gateway.audit import ocsf
-from gateway.audit.details import details
+from gateway.audit.details import Details, details
 from gateway.audit.event import Event, actor, event_of, fit, metadata, short
 from gateway.audit.masking import CLIENT, Words, mask_facts, person
 from gateway.audit.masks import CLEAR, Masks, is_pseudonym
@@ -26,7 +26,7 @@ class _Facts(ocsf.Object, frozen=True):
     """`unmapped.gateway` of the rarer events. `phase` says what kind; `details` are the event's own facts."""
 
     phase: str
-    details: Mapping[str, object]
+    details: Details
     page: str | UnsetType = UNSET
     erased: tuple[str, ...] | UnsetType = UNSET
     masked: tuple[str, ...] | UnsetType = UNSET

@@ -2,13 +2,20 @@
 
 import json
 import re
+import typing
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
 
+import msgspec
 import pytest
 
-from gateway.audit import closed, lifecycle, opened
+from gateway.audit import activity, closed, exchanges, files, findings, lifecycle, notices, ocsf, opened
+from gateway.audit.encode import encode
 from gateway.audit.redact import path, pseudonym, text
-from gateway.model import Check, Deny, Reason, Surface
-from tests.audit.samples import POLICY, STAMP, end, exchange, line, socket
+from gateway.model import Check, Client, Deny, Principal, Reason, RequestContext, Surface
+from gateway.state.secrets import Secret
+from tests.audit.samples import CONTEXT, POLICY, STAMP, end, exchange, line, socket
 
 SECRET = "9d0c3e3e-1111-4222-8333-abcdefabcdef"  # a Streamlit session is a UUID
 FILE = "c0ffee00-1111-4222-8333-abcdefabcdef"
@@ -108,3 +115,68 @@ def test_details_are_scalars_with_harmless_names():
     kept = {"count": 3, "ratio": 0.5, "ok": True, "none": None, "names": ["a", 1], "big": str(2**70)}
     assert gateway["details"] == kept
     assert len(gateway["erased"]) == len(DETAILS)
+
+
+# --- by type --------------------------------------------------------------------------------------------------
+
+# Everything that an event may be made of, besides the structs of `ocsf` and of the constructors themselves: text and
+# numbers, lists of them, the words of the model, and two pieces of JSON that were encoded when the module was loaded.
+SCALARS = {str, int, bool, float, type(None), msgspec.UnsetType, datetime}
+OF_THE_MODEL = {RequestContext, Client, Principal, Check}
+ENCODED_BEFORE = {("Metadata", "product"), ("ApplicationLifecycle", "app")}
+MODULES = (exchanges, activity, files, findings, notices, ocsf)
+
+
+def structs():
+    """Every struct that can become a part of an event."""
+    found = {each for module in MODULES for each in vars(module).values() if isinstance(each, type)}
+    return sorted((each for each in found if issubclass(each, ocsf.Object)), key=lambda each: each.__name__)
+
+
+def leaves(kind):
+    """The types that a type is made of; the values of a mapping and the items of a tuple, too."""
+    parts = typing.get_args(kind)
+    if not parts or typing.get_origin(kind) is typing.Literal:
+        return {kind} if not parts else {type(part) for part in parts}
+    return set().union(*(leaves(part) for part in parts if part is not ...))
+
+
+def is_harmless(kind):
+    known = SCALARS | OF_THE_MODEL | set(structs())
+    return kind in known or (isinstance(kind, type) and issubclass(kind, StrEnum))
+
+
+@pytest.mark.parametrize("struct", structs(), ids=lambda each: each.__name__)
+def test_an_event_is_made_of_known_types_only(struct):
+    """Each field of each event is text, a number, a word of the model or such a struct: a secret is none of them."""
+    for name, kind in typing.get_type_hints(struct).items():
+        if (struct.__name__, name) in ENCODED_BEFORE:
+            continue
+        bad = [each for each in leaves(kind) if not is_harmless(each)]
+        assert bad == [], f"{struct.__name__}.{name}"
+
+
+@pytest.mark.parametrize("kind", sorted(OF_THE_MODEL, key=lambda each: each.__name__), ids=lambda each: each.__name__)
+def test_what_the_engine_looks_at_is_plain(kind):
+    """The inputs of a decision stand in the record as they are, so their fields are of known types, too."""
+    for name, each in typing.get_type_hints(kind).items():
+        assert all(is_harmless(leaf) for leaf in leaves(each)), name
+
+
+def test_a_secret_cannot_be_encoded():
+    """A `Secret` has no JSON: an event that held one could not be made, wherever it stood."""
+    for where in (Secret(TOKEN.encode()), [Secret(b"x")], {"a": Secret(b"x")}, replace(CONTEXT, session=Secret(b"x"))):
+        with pytest.raises(TypeError, match="Secret"):
+            encode(where)
+    held = exchange(session=Secret(TOKEN.encode()))
+    with pytest.raises((TypeError, AttributeError)):
+        opened(held, STAMP)
+
+
+@pytest.mark.parametrize("value", [Secret(TOKEN.encode()), [Secret(TOKEN.encode())], (1, Secret(TOKEN.encode()))])
+def test_a_secret_among_the_facts_is_erased(value):
+    """A fact that is a secret, or a list with one in it, is erased under whatever name, and named."""
+    event = json.loads(line(lifecycle("report.approved", "approved", {"harmless": value, "count": 1}, STAMP)))
+    assert event["unmapped"]["gateway"]["details"] == {"count": 1}
+    assert event["unmapped"]["gateway"]["erased"] == ["/unmapped/gateway/details/harmless"]
+    assert TOKEN not in json.dumps(event) and "hidden" not in json.dumps(event)
