@@ -20,11 +20,9 @@ from gateway.audit.encode import one_line
 from gateway.audit.export import Span, Tally, Wanted, selected, write
 from gateway.audit.formats import FORMATS, Format
 from gateway.audit.manifest import finish, manifest, manifest_path, new_file
-from gateway.audit.questions.engine import Engine, Limits
 from gateway.audit.questions.errors import QuestionError
 from gateway.audit.questions.language import parse
 from gateway.audit.questions.moments import moment
-from gateway.audit.questions.places import places
 from gateway.audit.questions.qualifiers import InvalidValueError
 from gateway.audit.reader import logs
 from gateway.audit.statements import DamagedLogError
@@ -100,8 +98,8 @@ def export(
     with _explained():
         spans = [Span.of(directory) for state in found for directory in logs(state)]
         if qualifiers:
-            limits = Limits(timeout, memory)
-            wanted = replace(wanted, places=_places(" ".join(qualifiers), spans, limits, derived=not from_lines))
+            found_places = _places(" ".join(qualifiers), spans, timeout, memory, derived=not from_lines)
+            wanted = replace(wanted, places=found_places)
         _Job(found, spans, form, asked, wanted, output, recorded=not unrecorded).run()
 
 
@@ -197,14 +195,18 @@ class _Job:
             command_log.record(state, CODE, said)
 
 
-def _places(text: str, spans: list[Span], limits: Limits, *, derived: bool) -> Mapping[str, Sequence[int]]:
+def _places(text: str, spans: list[Span], timeout: float, memory: int, *, derived: bool) -> Mapping[str, Sequence[int]]:
     """Which events the qualifiers ask for.
 
     Raises:
         QuestionError: they cannot be understood, or not be answered within the limits.
     """
     query = parse(text, datetime.now(UTC))
-    with Engine.of([span.directory for span in spans], limits, derived=derived) as engine, busy("asking the record"):
+    from gateway.audit.questions.engine import Engine, Limits  # with DuckDB, which nobody else here needs
+    from gateway.audit.questions.places import places
+
+    directories = [span.directory for span in spans]
+    with Engine.of(directories, Limits(timeout, memory), derived=derived) as engine, busy("asking the record"):
         return places(engine, query)
 
 
