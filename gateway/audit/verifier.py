@@ -834,8 +834,9 @@ class Log:
 
     `vkeys` are the keys of all its segments, each with the first event of its own; when nothing is found, each was
     signed for by the one before. `pinned` tells whether the first one is among those that the caller has given; without
-    that, all of it may be somebody else's. `anchors` counts those that agree, `anchors_unchecked` those whose place was
-    pruned or cannot be read.
+    that, all of it may be somebody else's. `pruned_unread` counts the pruned segments whose announcement was pruned,
+    too: only their seals, which nobody has signed, tell of it. `anchors` counts those that agree, `anchors_unchecked`
+    those whose place was pruned or cannot be read.
     """
 
     directory: Path
@@ -848,6 +849,7 @@ class Log:
     waiting: int
     segments: int
     pruned: tuple[tuple[int, int], ...]
+    pruned_unread: int
     times: tuple[int | None, int | None]
     anchors: int
     anchors_unchecked: int
@@ -923,7 +925,9 @@ def conclude(survey: Survey, segments: Sequence[Segment], keys: Sequence[Key] = 
         findings.append(
             Finding(OTHER_FIRST_KEY, segments[0].file, f"the log begins with {first}, not with the given key")
         )
-    findings += _check_announcements([each for each in segments if each.pruned is None or each.start in survey.pruned])
+    settled = [each for each in segments if each.pruned is None or each.start in survey.pruned]
+    unannounced, unread = _check_announcements(settled)
+    findings += unannounced
     roots = dict(pair for each in segments for pair in each.roots)
     own = [(each.source, _check_statement(each, origin, segments, roots)) for each in survey.own]
     anchors = [
@@ -945,6 +949,7 @@ def conclude(survey: Survey, segments: Sequence[Segment], keys: Sequence[Key] = 
         segments[-1].waiting,
         len(segments),
         tuple((each.start, each.end or each.start) for each in segments if each.kind == "pruned"),
+        unread,
         (_first(each.times[0] for each in segments), _first(each.times[1] for each in reversed(segments))),
         sum(outcome is True for _, outcome in anchors),
         sum(outcome is None for _, outcome in anchors),
@@ -979,26 +984,30 @@ def _check_link(before: Segment | None, after: Segment, used: set[str]) -> list[
     return []
 
 
-def _check_announcements(segments: Sequence[Segment]) -> list[Finding]:
-    """What was pruned must have been announced by an event of the log, after it."""
+def _check_announcements(segments: Sequence[Segment]) -> tuple[list[Finding], int]:
+    """What was pruned must have been announced by an event of the log, after it.
+
+    The event itself may be in a segment that was pruned later; how often that was so is counted.
+    """
     told = [each for segment in segments for each in segment.announcements]
     gone = [each.pruned for each in segments if each.pruned and each.kind == "pruned"]
-    findings = []
+    findings, unread = [], 0
     for seal in (each.pruned for each in segments if each.pruned):
         commit, stated = _COMMIT.fullmatch(seal.commit), (seal.pruned or {}).get("sequence")
         root = commit[2].decode() if commit else ""
-        announced = any(
+        if any(
             sequence >= seal.end
             and (details.get("segment"), details.get("root")) == (seal.start, root)
             and details.get("sha256") in (seal.plain[1], seal.packed[1])
             for sequence, details in told
-        ) or any(isinstance(stated, int) and seal.end <= each.start <= stated < each.end for each in gone)
-        if not announced:
-            message = "was pruned, says its seal, and no event of the log tells so"
-            findings.append(
-                Finding(NOT_ANNOUNCED, f"seg-{seal.start:012d}.seal", message, sequences=(seal.start, seal.end - 1))
-            )
-    return findings
+        ):
+            continue
+        if any(isinstance(stated, int) and seal.end <= each.start <= stated < each.end for each in gone):
+            unread += 1
+            continue
+        message, events = "was pruned, says its seal, and no event of the log tells so", (seal.start, seal.end - 1)
+        findings.append(Finding(NOT_ANNOUNCED, f"seg-{seal.start:012d}.seal", message, sequences=events))
+    return findings, unread
 
 
 def _check_statement(
@@ -1116,6 +1125,7 @@ def report(log: Log) -> str:
         for each in log.times
     ]
     pruned = "".join(f", {start} to {end - 1} pruned" for start, end in log.pruned)
+    pruned += f" ({log.pruned_unread} of these announced where it was pruned, too)" if log.pruned_unread else ""
     key = "as given" if log.pinned else "NOT COMPARED: give the one that you were told with --key"
     anchors = (
         f"{log.anchors} agree, {log.anchors_unchecked} cannot be checked"

@@ -14,7 +14,6 @@ from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from gateway.audit import verifier
@@ -105,7 +104,7 @@ def _missing(found: Sequence[Log], keys: Iterable[Key], state: Path) -> Iterator
     """A log in name only for each key whose log is not there."""
     for name in sorted({each.name for each in keys} - {each.origin for each in found}):
         finding = Finding(verifier.NO_SUCH_LOG, str(state / "audit"), f"no log of the name {name}")
-        yield Log(state, name, None, (), False, 0, None, 0, 0, (), (None, None), 0, 0, (finding,))
+        yield Log(state, name, None, (), False, 0, None, 0, 0, (), 0, (None, None), 0, 0, (finding,))
 
 
 # --- the work -------------------------------------------------------------------------------------------------
@@ -165,12 +164,8 @@ def _progress(total: int):  # type: ignore[no-untyped-def] # noqa: ANN202 - a fu
 
 def _print(logs: Sequence[Log]) -> None:
     for log in logs:
-        table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
         for name, text in _rows(log):
-            table.add_row(name, text)
-        console.print(table)
+            console.print(Text.assemble((f"{name:11}", "bold"), text), soft_wrap=True)  # a key is copied as one word
         _print_findings(log)
         console.print()
     if not all(log.pinned for log in logs):
@@ -181,6 +176,7 @@ def _print(logs: Sequence[Log]) -> None:
 
 def _rows(log: Log) -> Iterator[tuple[str, Text]]:
     pruned = f", {len(log.pruned)} of them pruned" if log.pruned else ""
+    pruned += f" ({log.pruned_unread} announced in one that was pruned, too)" if log.pruned_unread else ""
     waiting = f", and {log.waiting} not yet acknowledged" if log.waiting else ""
     anchors = f"{log.anchors} agree" if log.anchors else "none"
     unchecked = f", {log.anchors_unchecked} cannot be compared" if log.anchors_unchecked else ""
@@ -222,6 +218,7 @@ def _as_json(log: Log) -> dict[str, object]:
         "not_acknowledged": log.waiting,
         "segments": log.segments,
         "pruned": [list(each) for each in log.pruned],
+        "pruned_announcement_not_read": log.pruned_unread,
         "first_time": log.times[0],
         "last_time": log.times[1],
         "first_vkey": log.first_vkey,
