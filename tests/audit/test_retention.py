@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +18,13 @@ from gateway.audit.retention import DAY, prune
 from gateway.audit.sealing.keeper import Keeper, appender
 from gateway.audit.store import Store
 from gateway.errors import AuditUnavailable
+from gateway.resources import Resources
+from gateway.settings import Settings
 from gateway.state.directory import StateDirectory
 from tests.audit.logs import OPTIONS, plain, seal, write
 from tests.audit.reading import details
 
+ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from gateway.cli import main; main()", "audit"]
 BEGIN = 1_700_000_000_000
 COUNT = 2000
@@ -308,6 +312,21 @@ def test_the_gateway_applies_the_retention_at_its_start(log, ledger):
     assert {each["because"] for each in details(log, "audit.pruned")} == {
         "older than 30 days (GATEWAY_AUDIT__RETENTION_DAYS)"
     }
+
+
+def test_the_setting_reaches_the_record(state, log):
+    """A gateway that is started with GATEWAY_AUDIT__RETENTION_DAYS removes what is older, and one without does not."""
+    environment = {"GATEWAY_STATE_DIR": str(state), "GATEWAY_POLICIES": str(ROOT / "policies")}
+    for more, left in (({}, True), ({"GATEWAY_AUDIT__RETENTION_DAYS": "400"}, False)):
+        resources = Resources.open(Settings.load(environment | more))
+        try:
+            resources.announce()
+            if not left:
+                wait_until(lambda: not events_left(log))
+        finally:
+            resources.close()
+        assert bool(events_left(log)) is left
+    assert len(details(log, "audit.pruned")) == len(seals(log))
 
 
 # --- the commands ---

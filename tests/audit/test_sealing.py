@@ -19,6 +19,7 @@ from gateway.audit import Ledger, LedgerOptions
 from gateway.audit.sealing import steps
 from gateway.audit.sealing.frames import PackedFile, seek_table
 from gateway.audit.sealing.keeper import Keeper
+from gateway.audit.sealing.process import SealingProcess
 from gateway.audit.statements import DamagedLogError
 from tests.audit.logs import OPTIONS, plain, seal, write
 from tests.audit.reading import details
@@ -469,12 +470,40 @@ def test_a_failure_is_told_and_tried_again_later(log, caplog):
     assert "next try in 60 s" in caplog.text
 
 
+def test_the_commands_own_log_is_sealed_as_well(tmp_path):
+    """It is opened for it when no command writes, and what was done is told in it."""
+    directories = tmp_path / "i" / "w0", tmp_path / "i" / "cli"
+    for directory in directories:
+        write(directory, 1000, origin=f"i/{directory.name}")
+    finished = len(plain(directories[1])) - 1
+    with Ledger.open(directories[0], origin="i/w0", options=OPTIONS) as ledger:
+        keeper = Keeper(ledger, directories[0], poll=0.05)
+        keeper.start()
+        try:
+            wait_until(lambda: len(details(directories[1], "audit.sealed")) == finished)
+        finally:
+            keeper.close()
+    assert [each["segment"] for each in details(directories[1], "audit.sealed")] == [
+        each["start"] for each in seals(directories[1])
+    ]
+
+
+def test_a_process_that_takes_too_long_is_ended(log):
+    """After its time it is killed, and the reason is told; what it had sealed until then stays sealed."""
+    outcome = SealingProcess().run(log, 0.05)
+    assert outcome.problem == "not done after 0 seconds"
+    assert steps.waiting(log)
+    assert SealingProcess().run(log, 30).problem is None
+    assert not steps.waiting(log)
+
+
 def test_closing_ends_the_process_at_once(log):
     """The gateway does not wait for a segment to be sealed when it ends; the next start does it."""
     with Ledger.open(log, origin="test/w0", options=OPTIONS) as ledger:
         keeper = Keeper(ledger, log, poll=0.01)
         keeper.start()
         wait_until(lambda: keeper._process._process is not None)
+        keeper._process._process.send_signal(signal.SIGSTOP)  # one that would never end by itself
         begun = time.monotonic()
         keeper.close()
         assert time.monotonic() - begun < 3

@@ -19,7 +19,6 @@ log = logging.getLogger("gateway.audit")
 
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ")
 _REPORTS: Final = msgspec.json.Decoder(Report)
-_PATIENCE: Final = 2.0  # seconds between asking it to end and ending it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +66,7 @@ class SealingProcess:
             self._ended = True
             process = self._process
         if process is not None:
-            process.terminate()
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.kill()  # whatever it was doing, a crash is what it is made for
 
     def _start(self, directory: Path) -> subprocess.Popen[bytes] | None:
         with self._lock:
