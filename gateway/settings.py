@@ -63,8 +63,8 @@ Directory = Annotated[Path, Meta(description="the path of a directory")]
 OnFailure = Annotated[Literal["deny", "degrade"], Meta(description="deny or degrade")]
 OnDamage = Annotated[Literal["refuse", "set-aside"], Meta(description="refuse or set-aside")]
 PseudonymKinds = Annotated[
-    tuple[Literal["user", "client", "session"], ...],
-    Meta(description="words of user, client and session, parted by commas; nothing: all stand in clear"),
+    tuple[Literal["user", "client", "session", "none"], ...],
+    Meta(min_length=1, description="words of user, client and session, parted by commas, or none"),
 ]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error", "critical"],
@@ -130,7 +130,7 @@ class Audit:
     """The record. `ack_timeout` in seconds, `segment_size` in bytes.
 
     `on_failure_hold` is `on_failure` for requests that only read; None: the same. `pseudonyms` are the kinds of
-    identity that stand in it masked; their key is replaced after `pseudonym_days`.
+    identity that stand in it masked (`none` alone: all stand in clear); their key is replaced after `pseudonym_days`.
     """
 
     on_failure: OnFailure = "deny"
@@ -197,6 +197,8 @@ def _conflicts(settings: Settings) -> Iterator[_Conflict]:
     """What is wrong although each value by itself is well-formed."""
     yield from _tls_conflicts(settings.server)
     yield from _listener_conflicts(settings.server, settings.ops)
+    if "none" in settings.audit.pseudonyms and len(settings.audit.pseudonyms) > 1:
+        yield "audit__pseudonyms", "none beside others", "write none alone, or leave it out"
     if settings.brand.logo is not None:
         yield from _logo_conflicts(settings.brand.logo)
 

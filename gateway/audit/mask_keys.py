@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -24,13 +24,13 @@ LOOK_AGAIN: Final = 1.0
 """Seconds between two looks at the directory of the keys."""
 
 
-def masks_of(state: Path, kinds: Iterable[Kind], days: int) -> Masks:
-    """The masks of a gateway with this state directory; its first key is made if there is none.
+def masks_of(state: Path, kinds: Iterable[Kind | Literal["none"]], days: int) -> Masks:
+    """The masks of a gateway with this state directory; its first key is made if there is none. `none` is no kind.
 
     Raises:
         StartupError: a key cannot be read, or made.
     """
-    wanted = frozenset(kinds)
+    wanted = frozenset(kind for kind in kinds if kind != "none")
     return Masks(wanted, CurrentKey(PseudonymKeys.below(state), days * DAY)) if wanted else CLEAR
 
 

@@ -4,6 +4,7 @@
     <state>/streamlit-cookie-secret   key of Streamlit's own cookies
     <state>/instance                  the name of this instance in the record, made once
     <state>/audit/<instance>/<worker> the record
+    <state>/keys/pseudonyms           keys of the pseudonyms in it, see `pseudonym_keys.py`
     <state>/cache                     what can be made again, and may be removed at any time
 
 Files are made at the first start and never written over. To rotate a key, put the new one on a line before the others.

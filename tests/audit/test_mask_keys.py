@@ -160,8 +160,8 @@ def test_without_a_key_nothing_is_masked_and_nothing_is_shown(keys, current, clo
 
 
 def test_when_nothing_is_masked_no_key_is_made(tmp_path):
-    """With no kind to be masked there are no keys."""
-    assert masks_of(tmp_path, (), 90) is CLEAR
+    """With `none` to be masked there are no keys."""
+    assert masks_of(tmp_path, ("none",), 90) is CLEAR
     assert list(tmp_path.iterdir()) == []
 
 

@@ -60,6 +60,9 @@ ACCEPTED = [
     ("IPv6 loopback", "GATEWAY_OPS__HOST", "::1", "ops.host", "::1"),
     ("degrade", "GATEWAY_AUDIT__ON_FAILURE", "degrade", "audit.on_failure", "degrade"),
     ("a name with an accent", "GATEWAY_BRAND__NAME", "Crédit Bâle", "brand.name", "Crédit Bâle"),
+    ("kinds of a list", "GATEWAY_AUDIT__PSEUDONYMS", "user, client", "audit.pseudonyms", ("user", "client")),
+    ("a kind twice", "GATEWAY_AUDIT__PSEUDONYMS", "session session", "audit.pseudonyms", ("session",)),
+    ("no kind", "GATEWAY_AUDIT__PSEUDONYMS", "none", "audit.pseudonyms", ("none",)),
     ("one MiB", "GATEWAY_AUDIT__SEGMENT_SIZE", "1048576", "audit.segment_size", 1048576),
 ]
 
@@ -105,6 +108,10 @@ REFUSED = [
     ("a choice in capitals", "GATEWAY_LOG__LEVEL", "INFO"),
     ("more connections for one than for all", "GATEWAY_SERVER__MAX_CONNECTIONS_PER_ADDRESS", "5000"),
     ("a tiny segment", "GATEWAY_AUDIT__SEGMENT_SIZE", "1024"),
+    ("an unknown kind", "GATEWAY_AUDIT__PSEUDONYMS", "session,group"),
+    ("an empty list", "GATEWAY_AUDIT__PSEUDONYMS", ""),
+    ("a list of nothing", "GATEWAY_AUDIT__PSEUDONYMS", " , "),
+    ("none and one", "GATEWAY_AUDIT__PSEUDONYMS", "none,session"),
     ("an empty directory", "GATEWAY_STATE_DIR", ""),
     ("a logo that is not there", "GATEWAY_BRAND__LOGO", "no-such-logo.svg"),
     ("a key that is not base64", "GATEWAY_SESSION__KEYS", "not*base64*at*all*not*base64*at*all*not*base64"),

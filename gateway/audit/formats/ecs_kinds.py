@@ -38,6 +38,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "audit.query": (("api", "database"), ("access", "admin")),
     "audit.export": (("api", "database"), ("access", "admin")),
     "audit.hash": (("api", "database"), ("access", "admin")),
+    "audit.pseudonyms": (("configuration",), ("change",)),
     "audit.ship": (("api", "database"), ("access", "admin")),
     "audit.hold": (("api", "configuration"), ("admin", "change")),
     "audit.prune": (("api", "database"), ("admin", "deletion")),

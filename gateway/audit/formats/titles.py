@@ -42,6 +42,7 @@ _TITLES: Final = {
     "audit.query": "Audit log queried",
     "audit.export": "Audit log exported",
     "audit.hash": "Audit log searched for a person",
+    "audit.pseudonyms": "Keys of pseudonyms changed",
 }
 _PHASES: Final = {
     ("http.request", "decision"): "HTTP request judged",
