@@ -19,7 +19,7 @@ from gateway.audit.formats import Format
 from gateway.audit.note import size_of_checkpoint
 from gateway.audit.reader import Line, parse
 from gateway.audit.sealing.seal import read_seal
-from gateway.audit.statements import read_header
+from gateway.audit.statements import DamagedLogError, read_header
 from gateway.audit.store import Store
 
 WINDOW: Final = 1024
@@ -49,13 +49,18 @@ class Span:
         """The log as it is now.
 
         Raises:
-            DamagedLogError: a segment is not what it should be.
+            DamagedLogError: a segment is not what it should be, or the end is missing.
             OSError: a file cannot be read.
         """
         note = _note(directory)
         with Store(directory) as store:
-            end = store.end if note is None else min(store.end, size_of_checkpoint(note))
-        return cls(directory, _origin(directory), end, note)
+            end = store.end
+        size = end if note is None else size_of_checkpoint(note)
+        if size > end:  # the checkpoint is never written before what it stands for
+            raise DamagedLogError(
+                f"{directory}: ends before sequence {end}, and its checkpoint stands for {size} events"
+            )
+        return cls(directory, _origin(directory), size, note)
 
 
 @dataclass(frozen=True, slots=True)

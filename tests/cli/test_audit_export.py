@@ -239,6 +239,17 @@ def test_a_damaged_record_ends_the_export(state, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["state"]
 
 
+def test_a_record_whose_end_was_cut_off_is_not_exported_as_if_it_were_whole(state, tmp_path):
+    """A log that is shorter than its own checkpoint is a finding, also where nothing else is wrong with it."""
+    path = segments(state)[-1]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-2]))
+    code, _, err = invoke(state, "--unrecorded", "--output", str(tmp_path / "export"))
+    assert code == 1
+    assert "ends before sequence 119, and its checkpoint stands for 120 events" in err
+    assert not (tmp_path / "export").exists()
+
+
 # --- the export is an event -----------------------------------------------------------------------------------
 
 
