@@ -353,7 +353,7 @@ class Seal:
     origin: str
     header: bytes
     commit: bytes
-    times: tuple[int | None, int | None]  # of its earliest and latest event, in milliseconds
+    times: tuple[int | None, int | None]  # of its earliest and its latest event, in milliseconds
     plain: tuple[int, str]
     packed: tuple[int, str]
     pruned: dict[str, Any] | None
@@ -368,6 +368,8 @@ class Seal:
             times, pruned = (values["first_time"], values["last_time"]), values.get("pruned")
             if values["seal"] != SEAL or not (pruned is None or isinstance(pruned, dict)):
                 raise ValueError(f"not a seal of the format {SEAL}")
+            if not all(each is None or type(each) is int for each in times):
+                raise ValueError("not a seal: a time is not a number")
             start, end = number(str(values["start"])), number(str(values["end"]))
             return cls(start, end, str(values["origin"]), header, commit, times, plain, packed, pruned)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -668,9 +670,13 @@ def check_segment(task: Task) -> Segment:
         UnusableError: it is sealed, and nothing here can read zstd.
     """
     for _ in range(3):
-        with contextlib.suppress(FileNotFoundError):  # it was sealed, or pruned, between two looks: look again
+        try:
             return _check_what_is_there(task)
-        task = replace(task, live=False)
+        except FileNotFoundError:  # it was sealed, or pruned, between two looks: look again
+            task = replace(task, live=False)
+        except OSError as error:
+            name = Path(error.filename or task.path(".jsonl")).name
+            return _unusable(task, Finding(UNREADABLE, name, f"cannot be read: {error.strerror or error}"))
     return _unusable(task, Finding(MISSING, task.path(".jsonl").name, "went away while it was to be read"))
 
 
@@ -721,9 +727,7 @@ def _check_file(task: Task, path: Path, seal: Seal | None) -> Segment:
             sound = reader.read(io.BufferedReader(contents, _BLOCK))
             while seal and contents.read(_BLOCK):  # of one that is broken, the rest
                 pass
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         return _unusable(task, Finding(UNREADABLE, path.name, f"cannot be read: {error}"))
     if not sound and not reader.stopped and not task.every_commit:
         return _check_file(replace(task, every_commit=True), path, seal)  # to say where it begins to be wrong
@@ -760,7 +764,7 @@ def _check_seal(reader: _Reader, contents: _Contents, seal: Seal, packed: Path) 
             ("last commit", seal.commit, reader.commit_line),
         ]
         times = [each for each in reader.times if each is not None]
-        low, high = (each if isinstance(each, int) else -1 for each in seal.times)
+        low, high = (-1 if each is None else each for each in seal.times)
         expected.append(("times", all(low <= each <= high for each in times), True))
     if packed.exists():
         with packed.open("rb") as file:
@@ -1087,7 +1091,7 @@ def read_keys(values: Iterable[str]) -> list[Key]:
     """
     keys = []
     for value in values:
-        lines = Path(value).read_text().splitlines() if Path(value).is_file() else [value]
+        lines = Path(value).read_text(errors="replace").splitlines() if Path(value).is_file() else [value]
         for words in filter(None, (each.partition("#")[0].split() for each in lines)):
             try:
                 keys.append(Key.parse(words[-1]))
@@ -1120,21 +1124,16 @@ def read_anchors(paths: Iterable[Path]) -> list[Checkpoint]:
 
 def report(log: Log) -> str:
     """What was found about a log, for people."""
-    times = [
-        None if each is None else datetime.fromtimestamp(each / 1000, UTC).isoformat(" ", "seconds")
-        for each in log.times
-    ]
     pruned = "".join(f", {start} to {end - 1} pruned" for start, end in log.pruned)
     pruned += f" ({log.pruned_unread} of these announced where it was pruned, too)" if log.pruned_unread else ""
     key = "as given" if log.pinned else "NOT COMPARED: give the one that you were told with --key"
-    anchors = (
-        f"{log.anchors} agree, {log.anchors_unchecked} cannot be checked"
-        if log.anchors + log.anchors_unchecked
-        else ("NONE: that all was rolled back to an older state would not be noticed")
-    )
+    anchors = f"{log.anchors} agree, {log.anchors_unchecked} cannot be checked"
+    if not log.anchors:
+        anchors += ": that all was rolled back to an older state would not be noticed"
+    first, last = (_date(each) for each in log.times)
     rows = [
         ("log", f"{log.origin} in {log.directory}"),
-        ("events", f"{log.size}, from {times[0]} to {times[1]}{pruned}; {log.waiting} not yet acknowledged"),
+        ("events", f"{log.size}, from {first} to {last}{pruned}; {log.waiting} not yet acknowledged"),
         ("segments", str(log.segments)),
         ("first key", f"{log.first_vkey} ({key})"),
         ("anchors", anchors),
@@ -1144,10 +1143,17 @@ def report(log: Log) -> str:
     return "\n".join([*(f"{name:10} {printable(text)}" for name, text in rows), *map(str, log.findings)])
 
 
+def _date(milliseconds: int | None) -> str:
+    try:
+        return datetime.fromtimestamp((milliseconds or 0) / 1000, UTC).isoformat(" ", "seconds")
+    except (ValueError, OverflowError, OSError):  # somebody has signed nonsense
+        return str(milliseconds)
+
+
 def _log(arguments: argparse.Namespace) -> bool:
     keys, anchors = read_keys(arguments.key), read_anchors(arguments.anchor)
     found = False
-    with ProcessPoolExecutor(arguments.jobs) as pool:
+    with ProcessPoolExecutor(max(1, arguments.jobs or 1)) as pool:
         for directory in arguments.directory:
             log = verify_log(directory, keys=keys, anchors=anchors, every_commit=arguments.every_commit, run=pool.map)
             _print(report(log))
@@ -1189,34 +1195,25 @@ Exit codes: 0 as it should be, 1 something was found, 2 it could not be verified
 
 
 def _parser() -> argparse.ArgumentParser:
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        description="Verify the record of a gateway.", epilog=_EXAMPLES, formatter_class=form
-    )
+    looks: dict[str, Any] = {"epilog": _EXAMPLES, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = argparse.ArgumentParser(description="Verify the record of a gateway.", **looks)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    add = partial(verbs.add_parser, formatter_class=form, epilog=_EXAMPLES)
-    log = add("log", help="all of a log", description="Verify logs: every event, every segment, every key.")
+    log = verbs.add_parser("log", help="verify logs: every event, every segment, every key", **looks)
     log.add_argument("directory", type=Path, nargs="+", help="where the segments are")
     log.add_argument(
-        "--anchor", type=Path, action="append", default=[], help="checkpoints kept elsewhere: file, directory"
+        "--anchor", type=Path, action="append", default=[], help="checkpoints kept elsewhere, or directory"
     )
-    log.add_argument(
-        "--every-commit", action="store_true", help="check each commit line, not only the last of a segment"
-    )
-    log.add_argument("--jobs", type=int, default=os.cpu_count(), help="how many processes (default: one a processor)")
-    proof = add(
-        "proof", help="one event alone", description="Check that a log holds an event: its line, and its proof."
-    )
+    log.add_argument("--every-commit", action="store_true", help="every commit, not only the last of a segment")
+    log.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one a processor)")
+    proof = verbs.add_parser("proof", help="check that a log holds one event", **looks)
     proof.add_argument("event", type=Path, help="the line of the event, as it stands in the log")
     proof.add_argument("proof", type=Path, help="its .tlog-proof")
-    both = add("consistency", help="that a checkpoint continues another", description="Check two checkpoints of a log.")
+    both = verbs.add_parser("consistency", help="check that one checkpoint continues another", **looks)
     both.add_argument("old", type=Path)
     both.add_argument("new", type=Path)
     both.add_argument("proof", type=Path, help="the hashes (RFC 9162, 2.1.4), one base64 a line")
     for verb, function in ((log, _log), (proof, _proof), (both, _consistency)):
-        verb.add_argument(
-            "--key", action="append", default=[], help="a verifier key, or a file of them; may be repeated"
-        )
+        verb.add_argument("--key", action="append", default=[], help="verifier key, or file of them; may be repeated")
         verb.set_defaults(function=function)
     return parser
 

@@ -445,6 +445,7 @@ SEALS = [
     {"first_time": 1790000000003},
     {"last_time": 1790000000003},
     {"last_time": None},
+    {"last_time": "today"},
     {"seal": "gateway-audit-seal/9"},
     {"jsonl": None},
     {"pruned": True},
@@ -584,6 +585,20 @@ def test_what_is_not_yet_acknowledged(log):
         file.write(event(19) + event(20) + event(21)[:40])
     found = verify(log)
     assert (found.findings, found.size, found.waiting) == ((), 19, 2)
+
+
+def test_times_that_are_none(log):
+    """What a log says of its time is shown as it stands, however far off."""
+    log.segment([1], make=lambda n: event(n).replace(b'"time":1', b'"time":99999999999999991'))
+    assert "to 99999999999999991790" in verifier.report(verify(log))
+    assert verify(log).findings == ()
+
+
+def test_a_file_that_may_not_be_read(log):
+    """A segment that cannot be read is a finding, and the others are verified."""
+    log.plain(1).unlink()
+    log.plain(1).mkdir()
+    assert ids(log) == [UNREADABLE]
 
 
 def test_no_log_there(tmp_path):
