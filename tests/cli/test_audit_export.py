@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from gateway import __version__
 from gateway.audit import Durability, Ledger, LedgerOptions, Stamp, closed, lifecycle, opened
 from gateway.audit.export import in_order, ranges
+from gateway.audit.mask_keys import masks_of
 from gateway.audit.reader import Line
 from gateway.cli import app
 from gateway.state.directory import StateDirectory
@@ -194,6 +195,19 @@ def test_a_part_of_the_record_is_exported(original, half_sealed, arguments, kept
     code, out, err = invoke(half_sealed, "--unrecorded", *arguments)
     assert code == 0, err
     assert out.splitlines() == expected
+
+
+def test_a_person_is_found_behind_a_pseudonym(tmp_path):
+    """Qualifiers name people as they are called; what is masked is found by its pseudonym, and stays masked."""
+    state = StateDirectory.prepare(tmp_path / "state")
+    masks = masks_of(tmp_path / "state", ["user", "client"], 90)
+    other = exchange(principal=replace(STAFF, id="somebody@example.com"))
+    write(state, "w0", [opened(exchange(principal=STAFF), stamped(1, 0), masks), opened(other, stamped(2, 1), masks)])
+    code, out, err = invoke(tmp_path / "state", "--unrecorded", "--format", "csv", f"user:{STAFF.id}")
+    assert code == 0, err
+    (row,) = csv.DictReader(io.StringIO(out.decode(), newline=""))
+    assert row["id"] == f"{1:026d}"
+    assert row["user"].startswith("hmac:") and row["client_name"].startswith("hmac:") and row["client_ip"] == ""
 
 
 def test_many_segments_that_are_not_sealed_yet_can_be_asked(tmp_path):

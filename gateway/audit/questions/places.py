@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.audit.questions.conditions import condition, times
+from gateway.audit.questions.conditions import Pseudonyms, condition, no_pseudonyms, times
 from gateway.audit.questions.engine import Engine
 from gateway.audit.questions.terms import Query
 
@@ -14,13 +14,13 @@ _PLACES: Final = (
 )
 
 
-def places(engine: Engine, query: Query) -> Mapping[str, Sequence[int]]:
+def places(engine: Engine, query: Query, pseudonyms: Pseudonyms = no_pseudonyms) -> Mapping[str, Sequence[int]]:
     """The sequences of each log, by its origin, ascending: 8 bytes an event.
 
     Raises:
         QuestionError: the engine cannot answer within its limits.
     """
-    where = condition(query, engine.clients)
+    where = condition(query, engine.clients, pseudonyms)
     found: dict[str, array[int]] = {}
     for log, sequence in engine.ask(_PLACES.format(where.sql), {**where.parameters, **times(query)}).rows:
         found.setdefault(str(log), array("Q")).append(int(sequence))

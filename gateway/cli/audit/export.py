@@ -98,7 +98,7 @@ def export(
     with _explained():
         spans = [Span.of(directory) for state in found for directory in logs(state)]
         if qualifiers:
-            found_places = _places(" ".join(qualifiers), spans, timeout, memory, derived=not from_lines)
+            found_places = _places(" ".join(qualifiers), found, timeout, memory, derived=not from_lines)
             wanted = replace(wanted, places=found_places)
         _Job(found, spans, form, asked, wanted, output, recorded=not unrecorded).run()
 
@@ -195,7 +195,7 @@ class _Job:
             command_log.record(state, CODE, said)
 
 
-def _places(text: str, spans: list[Span], timeout: float, memory: int, *, derived: bool) -> Mapping[str, Sequence[int]]:
+def _places(text: str, found: list[Path], timeout: float, memory: int, *, derived: bool) -> Mapping[str, Sequence[int]]:
     """Which events the qualifiers ask for.
 
     Raises:
@@ -204,10 +204,14 @@ def _places(text: str, spans: list[Span], timeout: float, memory: int, *, derive
     query = parse(text, datetime.now(UTC))
     from gateway.audit.questions.engine import Engine, Limits  # with DuckDB, which nobody else here needs
     from gateway.audit.questions.places import places
+    from gateway.cli.audit.pseudonyms import Pseudonyms
+    from gateway.cli.audit.wish import warn_of_masks
 
-    directories = [span.directory for span in spans]
+    pseudonyms = Pseudonyms(found)
+    warn_of_masks(query, pseudonyms)
+    directories = [directory for state in found for directory in logs(state)]
     with Engine.of(directories, Limits(timeout, memory), derived=derived) as engine, busy("asking the record"):
-        return places(engine, query)
+        return places(engine, query, pseudonyms)
 
 
 def _format(name: str) -> Format:

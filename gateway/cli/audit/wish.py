@@ -82,7 +82,7 @@ class Wish:
         named = ask_for.question_named(self.question) if self.question is not None else None
         read = self._read(named.since if named else None)
         where = condition(read, engine.clients, pseudonyms)
-        _warn_of_masks(read, pseudonyms)
+        warn_of_masks(read, pseudonyms)
         if named is not None:
             return ask_for.built_in(named, read, where, self.most, self.zone)
         if self.by is not None:
@@ -118,7 +118,7 @@ class Wish:
         return parse(" ".join([self.text, *given, f"since:{usual}"]), now) if usual and read.since is None else read
 
 
-def _warn_of_masks(read: Query, pseudonyms: Pseudonyms) -> None:
+def warn_of_masks(read: Query, pseudonyms: Pseudonyms) -> None:
     """A pseudonym is found by the whole value only: who asks for a part of it must know that."""
     partly = {
         term.what.column
