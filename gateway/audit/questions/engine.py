@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 import duckdb
 
-from gateway.audit.questions.columns import NOTHING_SQL, lines_sql, parquet_sql, quoted
+from gateway.audit.questions.columns import NAMES, NOTHING_SQL, lines_sql, parquet_sql, quoted
 from gateway.audit.questions.errors import QuestionError
 from gateway.audit.questions.sources import Source, sources
 from gateway.audit.questions.statement import check
@@ -153,6 +153,8 @@ class Engine:
                 )
             case duckdb.IOException():
                 return QuestionError(_first_line(error), "a segment was sealed or pruned meanwhile: ask again")
+            case duckdb.InvalidInputException() if "seg-" in str(error):
+                return QuestionError(_first_line(error), "columns are damaged, or of another version: use --from-lines")
             case _:
                 return QuestionError(_first_line(error))
 
@@ -200,11 +202,25 @@ def _open(files: Sequence[Source], limits: Limits, output: Path | None) -> duckd
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, files: Sequence[Source]) -> None:
-    try:
-        connection.execute(f"CREATE VIEW {VIEW} AS {_union(files, tolerant=False)}")
-    except (duckdb.BinderException, duckdb.InvalidInputException):
-        # Some files were derived by an earlier version, with other columns.
-        connection.execute(f"CREATE VIEW {VIEW} AS {_union(files, tolerant=True)}")
+    # To look into each file for its columns takes as long as a question. Versions follow each other, so a log whose
+    # oldest and newest files have this version's columns has no others.
+    tolerant = not all(_has_our_columns(connection, path) for path in _ends(files))
+    connection.execute(f"CREATE VIEW {VIEW} AS {_union(files, tolerant=tolerant)}")
+
+
+def _ends(files: Sequence[Source]) -> Iterator[Path]:
+    """The oldest and the newest Parquet file of each log."""
+    by_log: dict[Path, list[Path]] = {}
+    for each in files:
+        if each.is_columns:
+            by_log.setdefault(each.path.parent, []).append(each.path)
+    for paths in by_log.values():
+        yield from {min(paths), max(paths)}
+
+
+def _has_our_columns(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quoted(str(path))})").fetchall()  # noqa: S608
+    return tuple(row[0] for row in found) == NAMES
 
 
 def _union(files: Sequence[Source], *, tolerant: bool) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from gateway.audit.directory import SegmentFiles, known
+from gateway.audit.sealing.seal import read_seal
 
 _COMMIT: Final = b'\n{"cp":'
 _DIGITS: Final = 20
@@ -27,6 +28,31 @@ class Source:
     def is_columns(self) -> bool:
         """Whether it is Parquet."""
         return self.path.suffix == ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Events of a log that were pruned: how many, and the time of the latest of them, in milliseconds."""
+
+    log: str
+    events: int
+    latest: int
+
+
+def gone(directories: Iterable[Path]) -> tuple[Gone, ...]:
+    """What no question can find any more, by log.
+
+    Raises:
+        DamagedLogError: a seal cannot be read.
+    """
+    found = []
+    for directory in directories:
+        pruned = [each for each in known(directory) if not (each.packed.exists() or each.lines.exists())]
+        seals = [read_seal(each.seal) for each in pruned if each.seal.exists()]
+        if seals:
+            latest = max(each.last_time or each.created for each in seals)
+            found.append(Gone(seals[0].origin, sum(each.end - each.start for each in seals), latest))
+    return tuple(found)
 
 
 def sources(directories: Iterable[Path], *, derived: bool = True) -> tuple[Source, ...]:

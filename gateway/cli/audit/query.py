@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -12,11 +13,14 @@ from rich.text import Text
 from gateway.audit.questions.asked import Asked
 from gateway.audit.questions.builtin import QUESTIONS
 from gateway.audit.questions.columns import NAMES
+from gateway.audit.questions.conditions import EARLIEST
 from gateway.audit.questions.engine import Engine, Limits
 from gateway.audit.questions.errors import QuestionError
 from gateway.audit.questions.qualifiers import QUALIFIERS, TIMES
+from gateway.audit.questions.sources import gone
 from gateway.audit.reader import logs
-from gateway.cli.audit.answers import Format, create, print_table, write_csv, write_json
+from gateway.audit.statements import DamagedLogError
+from gateway.cli.audit.answers import Format, create, moment_text, print_table, write_csv, write_json
 from gateway.cli.audit.asking import (
     FromLines,
     Local,
@@ -30,7 +34,7 @@ from gateway.cli.audit.asking import (
 )
 from gateway.cli.audit.pseudonyms import Pseudonyms
 from gateway.cli.audit.wish import Wish
-from gateway.cli.terminal import console, errors, fail, printable
+from gateway.cli.terminal import EXIT_INVALID, console, errors, fail, printable
 
 
 def _complete_query(incomplete: str) -> list[tuple[str, str]]:
@@ -133,9 +137,10 @@ def query(
             with busy("reading the record"), _refusals(found, wish, unrecorded=unrecorded):
                 asked = wish.asked(engine, Pseudonyms(found))
             write_down(found, wish.facts(), unrecorded=unrecorded)
+            _tell_of_gone(directories, asked)
             _answer(engine, asked, wish, local=local)
-    except QuestionError as error:
-        fail(error)
+    except (QuestionError, DamagedLogError) as error:
+        fail(error, EXIT_INVALID)
 
 
 @contextmanager
@@ -147,6 +152,19 @@ def _refusals(found: Sequence[Path], wish: Wish, *, unrecorded: bool) -> Iterato
         if wish.sql is not None:
             write_down(found, wish.facts(), unrecorded=unrecorded, succeeded=False)
         raise
+
+
+def _tell_of_gone(directories: Sequence[Path], asked: Asked) -> None:
+    """Events that were pruned are missing in an answer, and nothing else would say so."""
+    since = asked.parameters.get("since", EARLIEST.replace(tzinfo=None))
+    for each in gone(directories):
+        latest = datetime.fromtimestamp(each.latest / 1000, UTC).replace(tzinfo=None)
+        if latest >= since:
+            _note(f"{each.log}: {each.events} events up to {moment_text(latest)} UTC were pruned, and are not in this")
+
+
+def _note(text: str) -> None:
+    errors.print(Text.assemble(("note:", "cyan"), f" {printable(text)}"), soft_wrap=True)
 
 
 def _answer(engine: Engine, asked: Asked, wish: Wish, *, local: bool) -> None:
@@ -162,7 +180,7 @@ def _answer(engine: Engine, asked: Asked, wish: Wish, *, local: bool) -> None:
     else:
         count = print_table(answer, local=local, keep_empty=wish.columns is not None)
     if count == wish.most and wish.histogram is None:
-        errors.print(Text.assemble(("note:", "cyan"), f" the first {count}; --limit shows more"), soft_wrap=True)
+        _note(f"the first {count}; --limit shows more")
 
 
 def _write(engine: Engine, asked: Asked, output: Path, format_: Format) -> None:
