@@ -46,6 +46,7 @@ _ALARMS: Final = {
     "audit.anchor_failed": (3, 2),
     "audit.anchor_conflict": (4, 2),
     "gateway.degraded": (3, 2),
+    "policy.rejected": (3, 2),
 }
 
 
