@@ -154,6 +154,24 @@ NO_SUCH_LOG: Final = Kind(
     "A whole log was removed, or moved.",
     "Give the directories that you mean when you verify a part of what you have keys for.",
 )
+NOT_ANCHORED: Final = Kind(
+    "GW120",
+    "A record without an anchor",
+    "That all of it was put back to an older state, or lost with the machine, cannot be detected.",
+    "An anchor that the same administrator can change proves little: choose another machine, or another account.",
+)
+ANCHOR_FAILS: Final = Kind(
+    "GW121",
+    "An anchor that does not work",
+    "What is changed in the record from now on cannot be detected there.",
+    "It may have been stopped on purpose: look at when it began, and at what happened then.",
+)
+ANCHOR_CONFLICT: Final = Kind(
+    "GW122",
+    "An anchor that contradicts the record",
+    "The record was put back to an older state, or changed.",
+    "A restored backup and a log that was set aside look the same: keep both sides before you change anything.",
+)
 UNKNOWN_ROUTE: Final = Kind(
     "GW201",
     "A route that the manifest does not name",
@@ -260,6 +278,9 @@ KINDS: Final[tuple[Kind, ...]] = (
     UNREADABLE,
     BAD_TREE_FILE,
     NO_SUCH_LOG,
+    NOT_ANCHORED,
+    ANCHOR_FAILS,
+    ANCHOR_CONFLICT,
     UNKNOWN_ROUTE,
     VERSION_UNKNOWN,
     VERSION_UNSUPPORTED,

@@ -7,6 +7,8 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
+from gateway.audit.anchors.keeper import AnchorKeeper, Places
+from gateway.audit.anchors.places import PeerPlace, WitnessPlace
 from gateway.audit.events import Durability, Event, lifecycle, policy_change
 from gateway.audit.ledger import Ledger
 from gateway.audit.mask_keys import masks_of
@@ -18,8 +20,8 @@ from gateway.errors import AuditUnavailable, ConfigurationError, GatewayError, S
 from gateway.middleware.bare import answer_bare
 from gateway.model import ANONYMOUS, Policy, PolicyRef
 from gateway.revisions import KeptLastGood, Reloaded, Revisions
+from gateway.settings import Audit, Settings
 from gateway.settings import Brand as BrandSettings
-from gateway.settings import Settings
 from gateway.state.directory import StateDirectory
 from gateway.state.secrets import Secret
 from gateway.web.brand import Brand, read_logo
@@ -40,13 +42,15 @@ class Resources:
     brand: Brand
     health: Health = field(init=False)
     keeper: Keeper = field(init=False)
+    anchors: AnchorKeeper = field(init=False)
     _judging: PolicyRef | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """Health reads the other parts, and the keeper seals what the ledger has finished."""
-        self.health = Health(self.revisions, self.ledger)
-        days = self.settings.audit.retention_days
-        self.keeper = Keeper(self.ledger, self.state.audit_directory(), retention_days=days)
+        """Health reads the other parts; the keepers seal what the ledger has finished, and anchor what it signs."""
+        audit, directory = self.settings.audit, self.state.audit_directory()
+        self.keeper = Keeper(self.ledger, directory, retention_days=audit.retention_days)
+        self.anchors = AnchorKeeper(directory, f"{self.state.instance}/w0", _places(audit), self._note)
+        self.health = Health(self.revisions, self.ledger, lambda: self.anchors.statuses)
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -89,6 +93,7 @@ class Resources:
         self.revisions.subscribe(self._reloaded)
         self.revisions.watch()
         self.keeper.start()
+        self.anchors.start()
 
     def close(self) -> None:
         """Record that we end, and close everything. Safe to call after a start that failed half-way."""
@@ -97,6 +102,7 @@ class Resources:
         self.keeper.close()
         self._note(lifecycle("gateway.stop", "gateway stopped", {"version": __version__}, stamp()))
         self.ledger.close()
+        self.anchors.close()  # last, so that what is kept elsewhere is the log as it was at its end
 
     def _reloaded(self, outcome: Reloaded | KeptLastGood) -> None:
         """Called by the thread that watches the policies."""
@@ -114,6 +120,15 @@ class Resources:
     def _note(self, event: Event) -> None:
         with suppress(AuditUnavailable):  # the ledger is in its failed state, and has raised its own alarm
             self.ledger.append(event, Durability.BEFORE)
+
+
+def _places(audit: Audit) -> Places:
+    return Places(
+        audit.anchor_directories,
+        [PeerPlace.parse(each) for each in audit.peers],
+        [WitnessPlace.parse(each) for each in audit.witnesses],
+        audit.anchor_interval,
+    )
 
 
 def brand_of(settings: BrandSettings) -> Brand:

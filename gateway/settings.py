@@ -66,6 +66,16 @@ PseudonymKinds = Annotated[
     tuple[Literal["user", "client", "session", "none"], ...],
     Meta(min_length=1, description="words of user, client and session, parted by commas, or none"),
 ]
+Directories = Annotated[
+    tuple[Path, ...], Meta(description="paths of directories, parted by commas; none may hold a space or a comma")
+]
+Peers = Annotated[
+    tuple[str, ...],
+    Meta(description="directories or http addresses, parted by commas; each may have a verifier key and @ before it"),
+]
+Witnesses = Annotated[
+    tuple[str, ...], Meta(description="witnesses parted by commas, each its verifier key, @, and its http address")
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error", "critical"],
     Meta(description="debug, info, warning, error or critical"),
@@ -142,6 +152,10 @@ class Audit:
     pseudonym_days: Days = 90
     segment_age: SegmentAge = 86_400.0
     retention_days: Days | None = None
+    anchor_directories: Directories = ()
+    peers: Peers = ()
+    witnesses: Witnesses = ()
+    anchor_interval: Seconds = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +215,8 @@ def _conflicts(settings: Settings) -> Iterator[_Conflict]:
         yield "audit__pseudonyms", "none beside others", "write none alone, or leave it out"
     if settings.brand.logo is not None:
         yield from _logo_conflicts(settings.brand.logo)
+    if settings.audit.peers or settings.audit.witnesses:
+        yield from _anchor_conflicts(settings.audit)
 
 
 def _tls_conflicts(server: Server) -> Iterator[_Conflict]:
@@ -245,6 +261,22 @@ def _logo_conflicts(logo: Path) -> Iterator[_Conflict]:
             f"{logo}: bigger than {LOGO_LIMIT // 1024} KiB",
             "make it smaller: every refusal carries it",
         )
+
+
+def _anchor_conflicts(audit: Audit) -> Iterator[_Conflict]:
+    # Here, because every command reads settings, and what reads keys takes its time.
+    from gateway.audit.anchors.places import PeerPlace, WitnessPlace  # noqa: PLC0415
+
+    for name, written, parse in (
+        ("peers", audit.peers, PeerPlace.parse),
+        ("witnesses", audit.witnesses, WitnessPlace.parse),
+    ):
+        for number, each in enumerate(written, 1):
+            try:
+                parse(each)
+            except ValueError as error:  # it does not quote what may hold a password
+                hint = "a verifier key is name+id+base64; gateway audit witness serve prints that of a witness"
+                yield f"audit__{name}", f"entry {number}: {error}", hint
 
 
 def _is_loopback(host: str) -> bool:

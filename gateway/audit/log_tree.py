@@ -17,6 +17,7 @@ from gateway.audit.directory import SegmentFiles, known
 from gateway.audit.leaves import BLOCK, Leaves, PlainLeaves, SealedLeaves, TreeFile
 from gateway.audit.note import checkpoint
 from gateway.audit.sealing.levels import LEVELS
+from gateway.audit.segment import Header
 from gateway.audit.statements import root_of, tree_of
 from gateway.audit.tree import EMPTY_ROOT, node_hash
 from gateway.audit.verifier import Checkpoint, Key
@@ -321,8 +322,20 @@ def origin_of(directory: Path) -> str:
     """
     if not (segments := known(directory)):
         raise ProofError(f"{directory}: there is no log here")
-    first = segments[0]
-    return (SealedLeaves if first.seal.exists() else PlainLeaves)(first).header.origin
+    return _header(segments[0]).origin
+
+
+def vkeys(directory: Path, count: int) -> list[str]:
+    """The keys of the last segments of a log, newest first, without reading the log.
+
+    Raises:
+        LedgerError, OSError: a header cannot be read.
+    """
+    return [_header(each).vkey for each in reversed(known(directory)[-count:])]
+
+
+def _header(files: SegmentFiles) -> Header:
+    return (SealedLeaves if files.seal.exists() else PlainLeaves)(files).header
 
 
 def _note(origin: str, commit: Commit) -> str:

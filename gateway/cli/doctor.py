@@ -57,7 +57,7 @@ def installation(
     state_dir: StateDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine the installation: Streamlit and what the gateway knows of it, the policies, the state directory, a tool.
+    """Examine the installation: Streamlit and what the gateway knows of it, policies, state directory, anchors, a tool.
 
     Nothing is started and nothing is written. Exit codes: 0 fine, 1 findings, 2 usage.
 
@@ -72,6 +72,7 @@ def installation(
         *_streamlit(tool, seen),
         *_policy(policies or Path("policies"), seen),
         *_state(state_dir or Path(".gateway"), seen),
+        *_anchors(state_dir or Path(".gateway")),
     ]
     if as_json:
         typer.echo(json.dumps({"findings": [_as_json(each) for each in found], "seen": seen}))
@@ -138,6 +139,34 @@ def _state(path: Path, seen: dict[str, str]) -> Iterator[Finding]:
         yield Finding(findings.STATE_UNUSABLE, str(path), str(error), error.hint or "")
     else:
         seen["state"] = f"{path}" if path.exists() else f"{path}, not made yet"
+
+
+def _anchors(state: Path) -> Iterator[Finding]:
+    """Whether the record that is there is anchored somewhere, as the gateway that writes it has noted it."""
+    from gateway.audit.anchors.status import read
+    from gateway.audit.command_log import WORKER
+    from gateway.audit.reader import logs
+
+    try:
+        found = [each for each in logs(state) if each.name != WORKER and ".damaged-" not in each.name]
+    except OSError:
+        return  # that the state directory cannot be used is a finding of its own
+    for directory in found:
+        anchors = [each for each in read(directory).anchors if each.kind != "commands"]
+        if not anchors:
+            yield Finding(
+                findings.NOT_ANCHORED,
+                str(directory),
+                "no anchor is configured: rollback and loss of the machine cannot be detected",
+                "set GATEWAY_AUDIT__ANCHOR_DIRECTORIES, GATEWAY_AUDIT__PEERS or GATEWAY_AUDIT__WITNESSES",
+            )
+        for each in anchors:
+            if each.problem:
+                hint = f"gateway audit anchors --state-dir {state} says since when"
+                yield Finding(findings.ANCHOR_FAILS, each.place, each.problem, hint)
+            if each.conflict:
+                hint = "gateway audit verify, with --anchor and what the anchor holds, finds where they differ"
+                yield Finding(findings.ANCHOR_CONFLICT, each.place, each.conflict, hint)
 
 
 # --- content security -----------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ VERBS: tuple[Verb, ...] = (
     Verb("seal", "gateway.cli.audit.seal", "seal", "Seal by hand what waits, when the gateway does not run."),
     Verb("prune", "gateway.cli.audit.prune", "prune", "Remove old events, segment by segment."),
     Verb("hold", "gateway.cli.audit.hold", "app", "Keep events from being removed."),
+    Verb("anchors", "gateway.cli.audit.anchors", "anchors", "Show where checkpoints are kept, and how old they are."),
+    Verb("witness", "gateway.cli.audit.witness", "app", "Sign the checkpoints of other logs; show our anchor key."),
 )
 
 app = typer.Typer(
