@@ -365,7 +365,7 @@ class Seal:
             values = json.loads(path.read_bytes())
             header, commit = ((values[name].rstrip("\n") + "\n").encode() for name in ("header", "commit"))
             plain, packed = ((each["bytes"], each["sha256"]) for each in (values["jsonl"], values["zst"]))
-            times, pruned = (values["first_time"], values["last_time"]), values.get("pruned")
+            times, pruned = (values["first_time"], values["last_time"]), values["pruned"]
             if values["seal"] != SEAL or not (pruned is None or isinstance(pruned, dict)):
                 raise ValueError(f"not a seal of the format {SEAL}")
             if not all(each is None or type(each) is int for each in times):

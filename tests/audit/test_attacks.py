@@ -448,6 +448,7 @@ SEALS = [
     {"last_time": "today"},
     {"seal": "gateway-audit-seal/9"},
     {"jsonl": None},
+    {"pruned": []},
     {"pruned": True},
 ]
 
@@ -456,6 +457,13 @@ SEALS = [
 def test_an_edited_seal(log, changes):
     """A seal that says something else than what it seals is found, whatever it is."""
     change_seal(log, 0, **changes)
+    assert ids(log) == [BAD_SEAL]
+
+
+def test_a_seal_without_a_word_on_pruning(log):
+    """A seal says whether its segment was pruned: it is not taken for unpruned because it is silent."""
+    path = log.named(0, ".seal")
+    path.write_text(path.read_text().replace('"pruned"', '"prune"'))
     assert ids(log) == [BAD_SEAL]
 
 
