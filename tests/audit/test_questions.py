@@ -162,6 +162,17 @@ def test_a_log_is_asked_while_it_is_written(tmp_path):
             assert found == [(number + 1,)]
 
 
+def test_sealing_meanwhile_changes_no_answer(tmp_path):
+    """An engine that was opened before segments were sealed finds every event after it, once."""
+    directory = tmp_path / "w0"
+    write(directory, COUNT)
+    with Engine.of([directory]) as engine:
+        before = list(engine.ask(EVERY).rows)
+        seal(directory)
+        assert list(directory.glob("*.parquet"))
+        assert list(engine.ask(EVERY).rows) == before == [(list(range(total(directory))),)]
+
+
 def exchange_of(request):
     from tests.audit.samples import exchange
 
@@ -193,7 +204,7 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize("sql", FORBIDDEN)
 def test_the_engine_opens_nothing_but_the_segments(sealed, sql):
-    """Whatever the SQL: no other file, no network, no extension, no setting; not even a variable of this process."""
+    """Whatever the SQL: no other file, no network, no extension, no setting, no variable of this process."""
     with Engine.of([sealed]) as engine, pytest.raises(QuestionError):
         list(engine.ask(sql.replace("{log}", str(sealed))).rows)
     assert not list(sealed.glob("stolen*")) and not Path("/tmp/stolen.parquet").exists()

@@ -10,9 +10,10 @@ It belongs in a process of its own, such as a command: never in the gateway's. W
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, Self
@@ -44,10 +45,19 @@ DEFAULTS: Final = Limits()
 class Engine:
     """A view of the record at one moment. Use it in one thread, close it."""
 
-    def __init__(self, files: Sequence[Source], limits: Limits = DEFAULTS, *, output: Path | None = None) -> None:
-        """`output`: the one file that an answer may be written to, besides."""
+    def __init__(
+        self,
+        files: Sequence[Source],
+        limits: Limits = DEFAULTS,
+        *,
+        output: Path | None = None,
+        again: Callable[[], Sequence[Source]] | None = None,
+    ) -> None:
+        """`output`: the one file that an answer may be written to, besides. `again`: the files at a later moment."""
         self.files = tuple(files)
         self.limits = limits
+        self._output = output
+        self._again = again
         self._connection = _open(self.files, limits, output)
 
     @classmethod
@@ -64,9 +74,10 @@ class Engine:
         Raises:
             QuestionError: they cannot be read.
         """
+        again = partial(sources, tuple(directories), derived=derived)
         for attempt in range(_ATTEMPTS):
             try:
-                return cls(sources(directories, derived=derived), limits, output=output)
+                return cls(again(), limits, output=output, again=again)
             except (FileNotFoundError, duckdb.IOException) as error:  # sealed meanwhile: look again
                 if attempt == _ATTEMPTS - 1:
                     raise QuestionError(f"the record cannot be read: {_first_line(error)}") from error
@@ -79,6 +90,18 @@ class Engine:
             QuestionError: the SQL is wrong, takes too long or too much memory, or a file cannot be read. The rows that
                 come later may raise it, too.
         """
+        try:
+            return self._ask(sql, parameters, most)
+        except QuestionError:
+            if self._again is None or all(each.path.exists() for each in self.files):
+                raise
+            # A segment was sealed since we have looked: its events are in another file now.
+            self._connection.close()
+            self.files = tuple(self._again())
+            self._connection = _open(self.files, self.limits, self._output)
+            return self._ask(sql, parameters, most)
+
+    def _ask(self, sql: str, parameters: Mapping[str, object] | None, most: int | None) -> "Answer":
         with self._bounded():
             result = self._connection.execute(sql, dict(parameters or {}))
             columns = tuple(Answered(str(each[0]), str(each[1])) for each in result.description or ())
