@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from base64 import b64decode
 from contextlib import suppress
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -404,6 +406,17 @@ def test_the_process_knows_no_streamlit():
     assert done.stdout.split() == ["False", "False"]
 
 
+def test_the_process_comes_after_everything_else():
+    """It runs at low priority, its memory is bounded, and where memory is short it is the first that goes."""
+    code = (
+        "import os, resource; from gateway.audit.sealing.child import _be_modest; _be_modest(None); "
+        "print(os.nice(0), open('/proc/self/oom_score_adj').read(), resource.getrlimit(resource.RLIMIT_AS)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    nice, oom, memory = (int(each) for each in done.stdout.split())
+    assert (nice >= 10, oom, memory) == (True, 1000, 2 * 1024**3)
+
+
 def test_only_one_process_seals_a_log(log):
     """While one seals, another one goes away with a code of its own, and touches nothing."""
     from gateway.audit.sealing.child import EXIT_BUSY, locked
@@ -414,11 +427,26 @@ def test_only_one_process_seals_a_log(log):
     assert seals(log) == []
 
 
-def test_the_process_does_not_outlive_its_parent(log, tmp_path):
-    """A process whose parent is gone does not begin."""
+def test_a_process_whose_parent_is_gone_does_not_begin(log):
+    """Whoever asked for it has ended in between: nothing is done."""
     command = [sys.executable, "-m", "gateway.audit.sealing", str(log), "1"]
     assert subprocess.run(command, capture_output=True, timeout=30).returncode == 1
     assert seals(log) == []
+
+
+def test_the_process_goes_with_its_parent(log):
+    """A gateway that is killed leaves no process behind that changes its files."""
+    code = "import sys; from pathlib import Path; from gateway.audit.sealing.process import SealingProcess\n"
+    code += "SealingProcess().run(Path(sys.argv[1]), 60)"
+    parent = subprocess.Popen([sys.executable, "-c", code, str(log)])
+    try:
+        wait_until((log / "sealing.lock").exists)
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGSTOP)  # it cannot end by itself
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_until(lambda: not Path(f"/proc/{children[0]}/exe").exists())
 
 
 # --- the keeper ---

@@ -101,6 +101,8 @@ def _seal_all(directory: Path) -> int:
 def _be_modest(parent: int | None) -> None:
     """Behind everything else on the machine, and never longer than the gateway that asked for it."""
     os.nice(_NICE)
+    with suppress(OSError):  # where there is not enough memory for both, it is not the gateway that goes
+        Path("/proc/self/oom_score_adj").write_text("1000")
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     if parent is not None:

@@ -13,6 +13,7 @@ from gateway.audit.ledger import Ledger
 from gateway.audit.options import DEFAULTS
 from gateway.audit.segment import Header
 from gateway.audit.statements import DamagedLogError, read_header
+from gateway.errors import LedgerError
 
 _HEAD: Final = 64 * 1024
 SET_ASIDE: Final = ".damaged-"
@@ -35,7 +36,7 @@ def open_log(directory: Path, *, segment_age: float = DEFAULTS.segment_age) -> L
         try:
             header = _header(directory)
             return Ledger.open(directory, origin=header.origin, options=options)
-        except Exception as error:
+        except LedgerError as error:
             if not isinstance(error.__cause__, BlockingIOError):
                 raise
             if time.monotonic() >= until:
