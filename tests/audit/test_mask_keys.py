@@ -1,21 +1,26 @@
 """The keys of pseudonyms: made, replaced, destroyed; and a gateway that notices while it runs."""
 
+import asyncio
 import json
 import os
 import stat
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.audit import Durability, Ledger
+from gateway.audit.events import Violation
+from gateway.audit.log import audit_logger
 from gateway.audit.mask_keys import DAY, CurrentKey, live_keys, lookup, masks_of
 from gateway.audit.masks import CLEAR
 from gateway.audit.recorder import Recorder
 from gateway.errors import AuditUnavailable, StartupError
 from gateway.model import Deny, Reason
 from gateway.state.pseudonym_keys import PseudonymKeys
+from gateway.web.reports import Reports
 from tests.audit.reading import events
-from tests.audit.samples import ALLOW, POLICY, STAFF, end, exchange
+from tests.audit.samples import ALLOW, POLICY, STAFF, end, exchange, line
 from tests.audit.test_masks import expected
 
 NOW = 1_790_000_000_000
@@ -216,3 +221,38 @@ def test_an_exchange_whose_mask_has_no_key_is_refused(tmp_path):
     assert [e["unmapped"]["gateway"]["inputs"].get("session") for e in events(tmp_path / "log") if "actor" in e] == [
         None
     ]
+
+
+def test_what_is_said_through_a_logger_is_masked_too(tmp_path):
+    """The actor of an audit logger, and facts that name somebody, go through the same masks."""
+    with Ledger.open(tmp_path / "log", origin="o") as ledger:
+        log = audit_logger(ledger, STAFF, masks_of(tmp_path, ("user", "client", "session"), 90))
+        log.info("report.approved", user=STAFF.id, note=f"for {STAFF.id}").wait(5)
+        log.info("admin.action", operation="session.revoke", source="192.0.2.7", session="5b0e77a1c2d94f30").wait(5)
+        log.info("policy.change", revision="0008", digest="sha256:00", because="SEC-1").wait(5)
+        log.info("script.error", exception="ValueError", page=f"/{STAFF.id}").wait(5)
+    written = json.dumps(events(tmp_path / "log"))
+    for clear in (STAFF.id, "192.0.2.7", "5b0e77a1c2d94f30"):
+        assert clear not in written
+    [user] = lookup(tmp_path, "user", STAFF.id)
+    assert [each["actor"]["user"]["uid"] for each in events(tmp_path / "log") if "actor" in each] == [user] * 3
+
+
+def test_what_browsers_report_is_masked_too(tmp_path):
+    """A finding names its visitor as every other event of theirs does, at once and when it is counted."""
+    built = []
+    masks = masks_of(tmp_path, ("user", "session"), 90)
+    visit = SimpleNamespace(context=exchange(principal=STAFF).context, policy=SimpleNamespace(ref=POLICY))
+
+    async def report():
+        reports = Reports(lambda entry, _: built.append(json.loads(line(entry.built()))), masks=masks)
+        for _ in range(3):
+            reports.note(Violation("/ledger", "img-src", "https://images.example"), visit)
+        reports.flush()
+
+    asyncio.run(report())
+    assert [each["count"] for each in built] == [1, 2]
+    [user], [session] = lookup(tmp_path, "user", STAFF.id), lookup(tmp_path, "session", visit.context.session)
+    assert all(each["actor"]["user"]["uid"] == user for each in built)
+    assert all(each["actor"]["session"]["uid"] == session for each in built)
+    assert all(each["unmapped"]["gateway"]["masked"] == ["/actor/user/uid", "/actor/session/uid"] for each in built)
