@@ -437,7 +437,7 @@ def test_a_process_whose_parent_is_gone_does_not_begin(log):
 def test_the_process_goes_with_its_parent(log):
     """A gateway that is killed leaves no process behind that changes its files."""
     code = "import sys; from pathlib import Path; from gateway.audit.sealing.process import SealingProcess\n"
-    code += "SealingProcess().run(Path(sys.argv[1]), 60)"
+    code += "SealingProcess().run(Path(sys.argv[1]), 60, print)"
     parent = subprocess.Popen([sys.executable, "-c", code, str(log)])
     try:
         wait_until((log / "sealing.lock").exists)
@@ -518,10 +518,12 @@ def test_the_commands_own_log_is_sealed_as_well(tmp_path):
 
 def test_a_process_that_takes_too_long_is_ended(log):
     """After its time it is killed, and the reason is told; what it had sealed until then stays sealed."""
-    outcome = SealingProcess().run(log, 0.05)
+    told = []
+    outcome = SealingProcess().run(log, 0.05, told.append)
     assert outcome.problem == "not done after 0 seconds"
     assert steps.waiting(log)
-    assert SealingProcess().run(log, 30).problem is None
+    assert SealingProcess().run(log, 30, told.append).problem is None
+    assert [each.segment for each in told] == [each["start"] for each in seals(log)]
     assert not steps.waiting(log)
 
 

@@ -132,9 +132,7 @@ class Keeper:
     def _seal(self, directory: Path, ledger: Ledger) -> None:
         found = waiting(directory)
         timeout = _TIMEOUT + sum(each.lines.stat().st_size for each in found) / _BYTES_PER_SECOND
-        outcome = self._process.run(directory, timeout)
-        for report in outcome.reports:
-            self._tell(ledger, sealed_event(report))
+        outcome = self._process.run(directory, timeout, lambda report: self._tell(ledger, sealed_event(report)))
         if outcome.problem is not None:
             self._complain(directory, "seal", outcome.problem, found[0].start if found else None, ledger)
         elif outcome.busy or self._stopping.is_set() or not (waiting(directory) or without_columns(directory)):

@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
@@ -23,9 +24,8 @@ _REPORTS: Final = msgspec.json.Decoder(Report)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of it: what was sealed, and what went wrong (None: nothing)."""
+    """What became of it: what went wrong (None: nothing), and whether another process was sealing."""
 
-    reports: tuple[Report, ...]
     problem: str | None
     busy: bool = False
 
@@ -38,27 +38,33 @@ class SealingProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
 
-    def run(self, directory: Path, timeout: float) -> Outcome:
-        """Seal what waits in this log, for at most `timeout` seconds. What was sealed until then stays sealed."""
-        try:
-            process = self._start(directory)
-        except OSError as error:
-            return Outcome((), f"the process could not be started: {error.strerror}")
-        if process is None:
-            return Outcome((), None)
-        try:
-            out, err = process.communicate(timeout=timeout)
-            problem = _problem(process.returncode, err)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            problem = f"not done after {timeout:.0f} seconds"
-        finally:
-            self._process = None
-        if not problem and err.strip():
-            log.warning("%s: %s", directory, err.decode("utf-8", "replace").strip())
-        ended = self._ended and process.returncode < 0
-        return Outcome(_reports(out), None if ended else problem, process.returncode == EXIT_BUSY)
+    def run(self, directory: Path, timeout: float, told: Callable[[Report], None]) -> Outcome:
+        """Seal what waits in this log, for at most `timeout` seconds. `told` hears of each segment when it is sealed."""
+        with os.fdopen(os.memfd_create("stderr"), "w+b") as err:
+            try:
+                process = self._start(directory, err)
+            except OSError as error:
+                return Outcome(f"the process could not be started: {error.strerror}")
+            if process is None:
+                return Outcome(None)
+            try:
+                late = _listen(process, timeout, told)
+            finally:
+                self._process = None
+            err.seek(0)
+            said = err.read().decode("utf-8", "replace").strip()
+        if late:
+            return Outcome(f"not done after {timeout:.0f} seconds")
+        return self._outcome(directory, process.returncode, said)
+
+    def _outcome(self, directory: Path, code: int, said: str) -> Outcome:
+        if code == EXIT_BUSY or (self._ended and code < 0):
+            return Outcome(None, busy=True)
+        if code:
+            return Outcome(said.rpartition("\n")[2] or f"the process ended with {code}")
+        if said:
+            log.warning("%s: %s", directory, said)
+        return Outcome(None)
 
     def end(self) -> None:
         """End the process that runs, if one does, and start none any more. What it was doing is done again later."""
@@ -68,7 +74,7 @@ class SealingProcess:
         if process is not None:
             process.kill()  # whatever it was doing, a crash is what it is made for
 
-    def _start(self, directory: Path) -> subprocess.Popen[bytes] | None:
+    def _start(self, directory: Path, err: IO[bytes]) -> subprocess.Popen[bytes] | None:
         with self._lock:
             if self._ended:
                 return None
@@ -76,7 +82,7 @@ class SealingProcess:
                 _command(directory),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=err,
                 env=_environment(),
                 cwd="/",
             )
@@ -94,13 +100,22 @@ def _environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(Path(gateway.__file__).parents[1])}
 
 
-def _problem(code: int, err: bytes) -> str | None:
-    if code in (0, EXIT_BUSY):
-        return None
-    lines = err.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else f"the process ended with {code}"
+def _listen(process: "subprocess.Popen[bytes]", timeout: float, told: Callable[[Report], None]) -> bool:
+    """Pass on what it reports until it ends. Whether it had to be ended because it took too long."""
+    late = threading.Event()
 
+    def end() -> None:
+        late.set()
+        process.kill()
 
-def _reports(out: bytes) -> tuple[Report, ...]:
-    # Ended in the middle, it may have left half a line.
-    return tuple(_REPORTS.decode(line) for line in out[: out.rfind(b"\n") + 1].splitlines())
+    timer = threading.Timer(timeout, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        with process:
+            for line in process.stdout or ():
+                if line.endswith(b"\n"):  # ended in the middle, it may have left half a line
+                    told(_REPORTS.decode(line))
+    finally:
+        timer.cancel()
+    return late.is_set() and process.returncode != 0
