@@ -39,7 +39,7 @@ class SealingProcess:
         self._ended = False
 
     def run(self, directory: Path, timeout: float, told: Callable[[Report], None]) -> Outcome:
-        """Seal what waits in this log, for at most `timeout` seconds. `told` hears of each segment when it is sealed."""
+        """Seal what waits in this log, in at most `timeout` seconds. `told` hears of each segment when it is sealed."""
         with os.fdopen(os.memfd_create("stderr"), "w+b") as err:
             try:
                 process = self._start(directory, err)
