@@ -74,7 +74,10 @@ _LIFECYCLE = {
     "audit.sealed": {"start": 0, "end": 35870, "bytes": 67108864},
     "audit.seal_failed": {"start": 0, "problem": "no space left on device"},
     "audit.space": {"space": "low", "free_bytes": 104857600},
-    "audit.witnessed": {"witness": "w.example", "size": 35870},
+    "audit.witnessed": {"witness": "w.example", "size": 35870, "root": "3MeJBY2q…=", "signed_at": 1790000000},
+    "audit.anchor_failed": {"kind": "witness", "place": "w.example at https://w.example", "problem": "answered 403"},
+    "audit.anchor_restored": {"kind": "directory", "place": "/mnt/anchors", "since": 1790000000000},
+    "audit.anchor_conflict": {"kind": "directory", "place": "/mnt/anchors", "problem": "put back", "size": 35870},
     "audit.anchor": {"origin": "peer/w0", "size": 35870},
     "audit.clock_step": {"from": 1790000009000, "to": 1790000000100},
 }

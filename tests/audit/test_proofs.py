@@ -14,7 +14,8 @@ from gateway.audit.directory import SegmentFiles
 from gateway.audit.proofs import ContradictionError, LogTree, ProofError, newest_checkpoint, prove, prove_continued
 from gateway.audit.sealing.pack import pack
 from gateway.audit.verifier import Checkpoint, Key, check_consistency, check_proof, is_consistent, root_of_inclusion
-from tests.audit.forge import Forger, event, note, split
+from tests.audit.forge import Forger, b64, event, note, split
+from tests.audit.test_verifier import go  # noqa: F401  a fixture
 from tests.support.processes import PYTHON, ROOT
 
 VERIFIER = ROOT / "gateway" / "audit" / "verifier.py"
@@ -154,6 +155,24 @@ def test_a_long_log(tmp_path):
         assert before.line(m) == events[m]
     for m in wanted[:40]:
         assert before.consistency(m, size) == ([] if not m else definition.proof(m, 0, size))
+
+
+def test_go_accepts_what_is_proven(go, tmp_path):  # noqa: F811
+    """Go's checksum database code, which is not ours, accepts the proofs of events and of growth."""
+    log = a_log(tmp_path, (600,))
+    tree, key = LogTree(tmp_path), log.keys[0].vkey
+    for index, size in ((0, 600), (255, 599), (256, 511), (598, 600)):
+        old, new = note(log.keys[0], log.leaves[: index + 1]), note(log.keys[0], log.leaves[:size])
+        question = {
+            "key": key,
+            "old": old,
+            "new": new,
+            "index": index,
+            "record": tree.line(index).decode(),
+            "record_proof": [b64(each) for each in tree.inclusion(index, size)],
+            "tree_proof": [b64(each) for each in tree.consistency(index + 1, size)],
+        }
+        assert go(question) == "ok"
 
 
 # --- the files ------------------------------------------------------------------------------------------------------

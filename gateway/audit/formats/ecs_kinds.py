@@ -56,6 +56,9 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "audit.space": (("host",), ("info",)),
     "audit.anchor": (_RECORD, ("info",)),
     "audit.witnessed": (_RECORD, ("info",)),
+    "audit.anchor_failed": (_RECORD, ("error",)),
+    "audit.anchor_restored": (_RECORD, ("info",)),
+    "audit.anchor_conflict": (_RECORD, ("error",)),
     "audit.clock_step": (("host",), ("change",)),
 }
 # Codes that are not in the table, such as those of the tool's own code: by the OCSF class of the event.
