@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.audit import Durability, Ledger, opened, stamp
+from gateway.audit.mask_keys import masks_of
 from gateway.audit.questions.builtin import QUESTIONS
 from gateway.audit.reader import last
 from gateway.cli.audit import app
@@ -303,6 +304,19 @@ def test_asking_is_recorded_before_anything_is_shown(record):
     }
     assert newest["class_uid"] == 6003 and newest["actor"]["user"]["uid"]
     assert len(found) == 7
+
+
+def test_a_record_that_masks_people_is_not_told_their_names(tmp_path):
+    """Where people stand as pseudonyms, the event about a question has their pseudonyms, too."""
+    record = write(tmp_path)
+    (newest, *_) = [masks_of(record.state, ("user",), 90).of("user", name) for name in (BOB.id,)]
+    ask(record, f"user:{BOB.id} bob")
+    ask(record, "--sql", f"SELECT 1 FROM events WHERE \"user\" = '{BOB.id}'")
+    ask(record, "--user", BOB.id, verb="timeline")
+    told = asked_events(record)
+    assert len(told) == 3 and BOB.id not in json.dumps(told)
+    assert told[0]["unmapped"]["gateway"]["details"]["user"] == newest
+    assert told[2]["unmapped"]["gateway"]["details"]["query"].startswith(f"user:{newest} hmac:")
 
 
 def test_what_cannot_be_recorded_is_not_answered(record, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from gateway.audit.mask_keys import live_keys
-from gateway.audit.masks import Kind, MaskKey, canonical
+from gateway.audit.masks import Kind, MaskKey, canonical, is_pseudonym
 from gateway.cli.terminal import print_warning
 from gateway.errors import StartupError
 
@@ -43,3 +43,8 @@ class Pseudonyms:
         except ValueError:
             return []  # the host of a command
         return [key.pseudonym(kind, known) for key in self.keys]
+
+    def newest(self, column: str, value: str) -> str:
+        """The value as it may be written down: its pseudonym under the newest key, itself where nothing is masked."""
+        found = [] if is_pseudonym(value) else self(column, value)
+        return found[-1] if found else value

@@ -134,9 +134,10 @@ def query(
         target = output.resolve() if output and format_ == "parquet" else None
         directories = [directory for state in found for directory in logs(state)]
         with Engine.of(directories, limits, derived=not from_lines, output=target) as engine:
-            with busy("reading the record"), _refusals(found, wish, unrecorded=unrecorded):
-                asked = wish.asked(engine, Pseudonyms(found))
-            write_down(found, wish.facts(), unrecorded=unrecorded)
+            pseudonyms = Pseudonyms(found)
+            with busy("reading the record"), _refusals(found, wish, pseudonyms, unrecorded=unrecorded):
+                asked = wish.asked(engine, pseudonyms)
+            write_down(found, wish.facts(pseudonyms), unrecorded=unrecorded)
             _tell_of_gone(directories, asked)
             _answer(engine, asked, wish, local=local)
     except (QuestionError, DamagedLogError) as error:
@@ -144,13 +145,13 @@ def query(
 
 
 @contextmanager
-def _refusals(found: Sequence[Path], wish: Wish, *, unrecorded: bool) -> Iterator[None]:
+def _refusals(found: Sequence[Path], wish: Wish, pseudonyms: Pseudonyms, *, unrecorded: bool) -> Iterator[None]:
     """Whoever tries in SQL what is not let through leaves an event, too."""
     try:
         yield
     except QuestionError:
         if wish.sql is not None:
-            write_down(found, wish.facts(), unrecorded=unrecorded, succeeded=False)
+            write_down(found, wish.facts(pseudonyms), unrecorded=unrecorded, succeeded=False)
         raise
 
 

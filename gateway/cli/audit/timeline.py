@@ -58,10 +58,16 @@ def timeline(
         print_error("name a session or a user", "gateway audit timeline SESSION, or --user USER")
         raise typer.Exit(EXIT_INVALID)
     found = states(state_dir)
-    write_down(found, {"session": session, "user": user}, unrecorded=unrecorded)
+    names = Pseudonyms(found)
+    asked = {"session": session and names.newest("session", session), "user": user and names.newest("user", user)}
+    write_down(found, asked, unrecorded=unrecorded)
     try:
         with busy("reading the record"), _engine(found, Limits(timeout, memory)) as engine:
-            rows = _of_session(engine, session) if session is not None else _of_user(engine, str(user), found)
+            rows = (
+                _of_session(engine, session)
+                if session is not None
+                else _of_user(engine, [str(user), *names("user", str(user))])
+            )
     except QuestionError as error:
         fail(error)
     made = steps(rows)
@@ -92,9 +98,8 @@ def _of_session(engine: Engine, session: str) -> list[dict[str, Any]]:
     return _rows(engine, "session = $session", {"session": chosen})
 
 
-def _of_user(engine: Engine, user: str, found: Sequence[Path]) -> list[dict[str, Any]]:
-    names = [user, *Pseudonyms(found)("user", user)]
-    return _rows(engine, '"user" IN (SELECT unnest($users::VARCHAR[]))', {"users": names})
+def _of_user(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
+    return _rows(engine, '"user" IN (SELECT unnest($users::VARCHAR[]))', {"users": list(names)})
 
 
 def _rows(engine: Engine, who: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from gateway.audit.questions.errors import QuestionError
 from gateway.audit.questions.language import parse
 from gateway.audit.questions.qualifiers import PSEUDONYMOUS
 from gateway.audit.questions.terms import About, Like, Query, Within
+from gateway.audit.questions.written import written, written_sql
 from gateway.cli.audit.answers import Format
 from gateway.cli.audit.asking import brief
 from gateway.cli.audit.pseudonyms import Pseudonyms
@@ -91,13 +92,17 @@ class Wish:
             return ask_for.histogram(read, where, cast("Literal['hour', 'day']", self.histogram), self.most)
         return ask_for.events(read, where, self._columns(), self.most)
 
-    def facts(self) -> dict[str, object]:
-        """What is recorded about it. A long SQL is known by its digest, too."""
+    def facts(self, pseudonyms: Pseudonyms) -> dict[str, object]:
+        """What is recorded about it: in a record that masks people, without their names. SQL has its digest, too."""
         digest = sha256(self.sql.encode()).hexdigest() if self.sql else None
+        text, sql = self.text, self.sql
+        if pseudonyms.keys:
+            text = written(parse(text, datetime.now(UTC)), pseudonyms.newest)
+            sql = sql and written_sql(sql)
         return {
-            "query": brief(self.text),
+            "query": brief(text),
             "question": self.question,
-            "sql": brief(self.sql),
+            "sql": brief(sql),
             "sql_sha256": digest,
             "by": self.by,
             "histogram": self.histogram,
