@@ -143,12 +143,10 @@ def _state(path: Path, seen: dict[str, str]) -> Iterator[Finding]:
 
 def _anchors(state: Path) -> Iterator[Finding]:
     """Whether the record that is there is anchored somewhere, as the gateway that writes it has noted it."""
-    from gateway.audit.anchors.status import read
-    from gateway.audit.command_log import WORKER
-    from gateway.audit.reader import logs
+    from gateway.audit.anchors.status import anchored_logs, read
 
     try:
-        found = [each for each in logs(state) if each.name != WORKER and ".damaged-" not in each.name]
+        found = anchored_logs(state)
     except OSError:
         return  # that the state directory cannot be used is a finding of its own
     for directory in found:

@@ -24,7 +24,7 @@ def anchor_signer(directory: Path, origin: str) -> Signer:
     """The anchor key of the log in this directory; made when there is none yet. Safe in several processes at once.
 
     Raises:
-        LedgerError: what is there is no key.
+        LedgerError: what is there is no key, or the log belongs to another user, who could not read a new one.
         OSError: it cannot be read or kept.
     """
     keys = keys_directory(directory)
@@ -37,6 +37,8 @@ def anchor_signer(directory: Path, origin: str) -> Signer:
 def _make(keys: Path) -> None:
     descriptor = os.open(keys, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise LedgerError(f"{keys}: belongs to another user, who could not read the key", "run it as that user")
         write_once(descriptor, "anchor", new_private())
     finally:
         os.close(descriptor)

@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from gateway.audit.command_log import WORKER
+from gateway.audit.reader import logs
 from gateway.audit.segment import private
 
 FILE: Final = "anchors.json"
@@ -43,6 +45,15 @@ class Statuses(msgspec.Struct, frozen=True):
 
 
 _DECODER: Final = msgspec.json.Decoder(Statuses)
+
+
+def anchored_logs(state: Path) -> list[Path]:
+    """The logs of gateways below a state directory: not those of commands, nor what was set aside as damaged.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return [each for each in logs(state) if each.name != WORKER and ".damaged-" not in each.name]
 
 
 def read(directory: Path) -> Statuses:

@@ -10,12 +10,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from gateway.audit.anchors.status import Status, read
-from gateway.audit.command_log import WORKER
+from gateway.audit.anchors.status import Status, anchored_logs, read
 from gateway.audit.log_tree import origin_of
 from gateway.audit.note import size_of_checkpoint
 from gateway.audit.proofs import ProofError, newest_checkpoint
-from gateway.audit.reader import logs
 from gateway.cli.terminal import EXIT_FINDING, EXIT_INVALID, console, print_error, print_warning, printable
 from gateway.errors import GatewayError
 
@@ -40,7 +38,7 @@ def anchors(
     gateway audit anchors --state-dir /var/lib/gateway --json
     """
     state = state_dir or Path(os.environ.get("GATEWAY_STATE_DIR", ".gateway"))
-    directories = [log] if log else [each for each in logs(state) if each.name != WORKER]
+    directories = [log] if log else anchored_logs(state)
     if not directories:
         _refuse(f"{state}: no record there", "name the gateway's state directory with --state-dir")
     try:

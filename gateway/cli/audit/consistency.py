@@ -83,7 +83,7 @@ def _newest(path: Path) -> Checkpoint:
 def _log_of(state_dir: Path | None, origin: str) -> Path:
     state = state_dir or Path(os.environ.get("GATEWAY_STATE_DIR", ".gateway"))
     for directory in logs(state):
-        if origin_of(directory) == origin:
+        if ".damaged-" not in directory.name and origin_of(directory) == origin:
             return directory
     raise ProofError(f"{state}: no log there is {origin}", "name its state directory, or the log itself with --log")
 

@@ -111,12 +111,11 @@ def key(
     gateway audit witness key
     """
     from gateway.audit.anchors.anchor_key import anchor_signer
-    from gateway.audit.command_log import WORKER
+    from gateway.audit.anchors.status import anchored_logs
     from gateway.audit.log_tree import origin_of
-    from gateway.audit.reader import logs
 
     state = state_dir or Path(os.environ.get("GATEWAY_STATE_DIR", ".gateway"))
-    directories = [log] if log else [each for each in logs(state) if each.name != WORKER]
+    directories = [log] if log else anchored_logs(state)
     if not directories:
         print_error(f"{state}: no record there", "name the gateway's state directory with --state-dir")
         raise typer.Exit(EXIT_INVALID)
