@@ -18,6 +18,7 @@ COLUMNS: Final = (
 )
 _SILENT: Final = frozenset({"static", "component", "media", "gateway", "upload", "probe"})
 _COUNTED: Final = "requests"
+_FACTS: Final = 120  # characters of an event's own facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,13 @@ def _told(row: Row, refused: set[str]) -> tuple[str, str] | None:
         case "csp.violation":
             return "error", f"browser: {row['text']}"
         case _:
-            return "other", f"{code} {row['text'] or ''}".rstrip()
+            return "other", _other(code, row)
+
+
+def _other(code: str, row: Row) -> str:
+    said = f": {row['text']}" if row["text"] not in (None, code) else ""
+    facts = ", ".join(f"{name}={value}" for name, value in _details(row).items())
+    return f"{code}{said}" + (f" ({facts[:_FACTS]}{'…' if len(facts) > _FACTS else ''})" if facts else "")
 
 
 def _request(row: Row, refused: set[str]) -> tuple[str, str] | None:

@@ -93,7 +93,7 @@ def explain(
 
     gateway audit explain cdc98f98a35fa360/w0:123456 --policies /etc/gateway/policies
     """
-    found = states(state_dir)
+    event, found = event.strip(), states(state_dir)  # it is pasted from wherever a visitor has quoted it
     write_down(found, {"explain": event}, unrecorded=unrecorded)
     finder = Finder([directory for state in found for directory in logs(state)], Limits(timeout, memory))
     try:

@@ -59,7 +59,7 @@ def query(
     *,
     qualifiers: Annotated[
         list[str] | None,
-        typer.Argument(help="What is asked for.", metavar="[QUALIFIERS]...", autocompletion=_complete_query),
+        typer.Argument(help="What is asked for.", metavar="QUALIFIERS", autocompletion=_complete_query),
     ] = None,
     question: Annotated[
         str | None,
