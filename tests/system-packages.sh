@@ -2,7 +2,7 @@
 # Debian packages that the tests use. Installs what is missing when it may; otherwise says exactly what to install.
 set -eu
 
-packages=${*:-chromium faketime gcc git golang-golang-x-mod-dev golang-go jq libc6-dev python3-yaml rsyslog rsyslog-openssl slowhttptest wrk}
+packages=${*:-chromium faketime gcc git golang-golang-x-mod-dev golang-go jq libc6-dev python3-yaml rsyslog rsyslog-gnutls rsyslog-openssl slowhttptest wrk}
 missing=
 for package in $packages; do
     dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"

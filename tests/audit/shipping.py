@@ -106,13 +106,14 @@ class Rsyslog:
     a line that a SIGKILL has torn does not spoil the next one.
     """
 
-    def __init__(self, directory, certificate=None, authority=None, *, mutual=False, lazy=False):
+    def __init__(self, directory, certificate=None, authority=None, *, mutual=False, lazy=False, driver="ossl"):
         self.directory = directory
         self.port = free_port()
         self.starts = 0
         self.process = None
         self._tls = (certificate, authority)
         self._mutual = mutual
+        self._driver = driver
         self._queue = _LAZY if lazy else ""
 
     @property
@@ -155,11 +156,11 @@ class Rsyslog:
         driver, module = "", ""
         if certificate:
             driver = (
-                f'defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{authority}" '
+                f'defaultNetstreamDriver="{self._driver}" defaultNetstreamDriverCAFile="{authority}" '
                 f'defaultNetstreamDriverCertFile="{certificate[0]}" defaultNetstreamDriverKeyFile="{certificate[1]}"'
             )
             mode = "x509/certvalid" if self._mutual else "anon"
-            module = f'streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="{mode}"'
+            module = f'streamDriver.name="{self._driver}" streamDriver.mode="1" streamDriver.authMode="{mode}"'
         return f"""
 global(workDirectory="{self.directory}" maxMessageSize="8k" {driver})
 module(load="imtcp" {module})

@@ -13,6 +13,8 @@ import pytest
 from cryptography.x509.oid import NameOID
 
 from gateway.audit import Durability, opened, stamp
+from gateway.audit.shipping.connection import connector
+from gateway.audit.shipping.errors import Undelivered
 from tests.audit.reading import events
 from tests.audit.samples import DENY, exchange
 from tests.audit.shipping import (
@@ -148,6 +150,23 @@ def test_a_receiver_that_ends_without_a_word_has_confirmed_nothing(tmp_path, cer
             assert not list(directory.glob("cursor-*.json"))
 
 
+def test_a_receiver_that_never_says_close_notify_is_trusted_only_when_told(tmp_path, certificate, authority):
+    """rsyslog with GnuTLS ends bare: nothing is confirmed and the reason is told, unless --trust-any-end is given."""
+    inside = tmp_path / "rsyslog"
+    inside.mkdir()
+    directory = made(tmp_path / "state", 5)
+    receiver = Rsyslog(inside, certificate, authority.path, driver="gtls").start()
+    try:
+        with following(tmp_path / "state", receiver.address, "--ca", authority.path) as process:
+            wait_until(lambda: "--trust-any-end" in process.output())
+        assert not list(directory.glob("cursor-*.json"))
+        assert ship(tmp_path / "state", receiver.address, "--ca", authority.path, "--trust-any-end")[0] == 0
+        assert cursor(directory)["sequence"] == 7
+        wait_until(lambda: {event["metadata"]["uid"] for event in parsed(receiver.messages())} == set(uids(directory)))
+    finally:
+        receiver.stop()
+
+
 def test_a_receiver_that_restarts_between_batches_gets_the_last_seconds_again(tmp_path, receiver, authority):
     """A receiver that was killed while nothing was sent gets again what it had confirmed a moment before."""
     directory = made(tmp_path / "state", 5)
@@ -197,6 +216,25 @@ def test_a_receiver_may_ask_for_our_certificate(tmp_path, certificate, authority
         receiver.stop()
 
 
+def test_an_alert_is_no_confirmation(certificate, authority):
+    """A receiver that refuses our certificate once it has one in hand has read nothing, and confirms nothing.
+
+    TLS 1.3 lets a client write before the server has judged its certificate. To OpenSSL's SSL_shutdown the alert that
+    comes then is as good as a close_notify.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.path)
+    context.load_cert_chain(*certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with _Mute(certificate, context=context) as receiver:
+        connect = connector("localhost", receiver.port, authority.client_context())
+        for _ in range(40):
+            with pytest.raises(Undelivered):
+                connection = connect()
+                connection.send(b"5 <1>1 ")
+                connection.finish()
+    assert receiver.received == b""
+
+
 def test_cef_is_what_some_receivers_want(tmp_path, receiver, authority):
     """With --format cef each message is one CEF line."""
     made(tmp_path / "state", 3)
@@ -242,9 +280,9 @@ def test_without_tls_the_address_says_so(tmp_path):
 class _Mute:
     """Speaks TLS, reads everything, and ends the connection without close_notify once nothing comes for a moment."""
 
-    def __init__(self, certificate, host="127.0.0.1"):
+    def __init__(self, certificate, host="127.0.0.1", context=None):
         self.received = b""
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context = context or ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(*certificate)
         self._server = socket.create_server((host, 0))
         self.port = self._server.getsockname()[1]

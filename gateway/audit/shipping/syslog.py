@@ -2,6 +2,7 @@
 
 Syslog has no acknowledgement. What stands in for one: a batch has a connection of its own, and counts when the receiver
 has answered our close_notify with its own (RFC 5425 §4.4). TLS delivers in order, so by then it has read every byte.
+Measured: rsyslog 8.2302 answers with its driver ossl and not with gtls; syslog-ng 3.38 answers.
 
 It may still have them in memory only. So there is always a connection more than is in use: it was opened before the
 last batch was closed, and nothing is sent on it until the next. When it ends and we have not ended it, the receiver is
@@ -35,12 +36,12 @@ _NOT_PRINTUSASCII: Final = re.compile(r"[^\x21-\x7e]")
 
 
 class SyslogSink:
-    """A receiver of syslog. `connect` makes a connection; `format` is `ocsf` or `cef`."""
+    """A receiver of syslog. `connect` makes a connection; `schema` is `ocsf` or `cef`."""
 
-    def __init__(self, connect: Callable[[], Connection], *, format: str, overlap: float, longest: int) -> None:  # noqa: A002
+    def __init__(self, connect: Callable[[], Connection], schema: str, *, overlap: float, longest: int) -> None:
         self.overlap = overlap
         self._connect = connect
-        self._format = FORMATS[format]
+        self._format = FORMATS[schema]
         self._longest = longest
         self._host = _name(socket.getfqdn(), 255)
         self._waiting: Connection | None = None

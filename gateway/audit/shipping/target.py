@@ -41,6 +41,16 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
+class SyslogOptions:
+    """How syslog is spoken. `overlap` in seconds, `longest` message in bytes; `trust_any_end`: see `connector`."""
+
+    format: Format = "ocsf"
+    overlap: float = 60.0
+    longest: int = LONGEST
+    trust_any_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A receiver, checked but not yet reached. `label` names it without secrets; `name` is for its cursor."""
 
@@ -53,16 +63,16 @@ class Target:
     context: ssl.SSLContext | None = field(default=None, compare=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
-    def sink(self, *, format: Format, overlap: float, longest: int = LONGEST) -> Sink:  # noqa: A002
-        """The receiver. `overlap` in seconds and `longest` in bytes are for syslog."""
+    def sink(self, syslog: SyslogOptions) -> Sink:
+        """The receiver, to be reached when something is sent."""
         match self.kind:
             case "otlp":
                 from gateway.audit.shipping.otlp import OtlpSink  # noqa: PLC0415 - protobuf takes a tenth of a second
 
                 return OtlpSink(self.label.removeprefix("otlp+"), dict(self.headers), self.context)
             case "syslog":
-                connect = connector(self.host, self.port, self.context)
-                return SyslogSink(connect, format=format, overlap=overlap, longest=longest)
+                connect = connector(self.host, self.port, self.context, trust_any_end=syslog.trust_any_end)
+                return SyslogSink(connect, syslog.format, overlap=syslog.overlap, longest=syslog.longest)
             case "drop":
                 return DropSink(self.directory)
             case "stdout":

@@ -17,7 +17,7 @@ from gateway.audit.shipping.errors import ShippingError
 from gateway.audit.shipping.shipper import Options, Shipper
 from gateway.audit.shipping.status import Status, write_metrics
 from gateway.audit.shipping.stop import Stop
-from gateway.audit.shipping.target import Format, Target, Trust, parse_target
+from gateway.audit.shipping.target import Format, SyslogOptions, Target, Trust, parse_target
 from gateway.cli.terminal import EXIT_FINDING, EXIT_INVALID, errors, fail, print_error, print_warning, printable
 from gateway.errors import GatewayError, LedgerError, Problem, SettingsError
 
@@ -73,6 +73,13 @@ def ship(  # one parameter an option
             help="Syslog: seconds to send again when a receiver has gone away without a word.", min=0, max=3600
         ),
     ] = 60.0,
+    trust_any_end: Annotated[
+        bool,
+        typer.Option(
+            "--trust-any-end",
+            help="Syslog: take a bare end of the connection for a confirmation; somebody in between can forge it.",
+        ),
+    ] = False,
     max_message: Annotated[
         int,
         typer.Option(help="Syslog: bytes of the longest message; a longer event is shortened.", min=2048, max=65536),
@@ -118,7 +125,7 @@ def ship(  # one parameter an option
     if not unrecorded:
         _record(log[0].resolve().parents[2] if log else state, target, cursor_name)
     status = Status(target.label, cursor_name)
-    sink = target.sink(format=format_, overlap=overlap, longest=max_message)
+    sink = target.sink(SyslogOptions(format_, overlap, max_message, trust_any_end))
     stop = Stop()
     stop.listen()
     with _Reporter(metrics) as report:
