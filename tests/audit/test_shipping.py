@@ -6,10 +6,13 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import gateway.audit.verifier
 from gateway.audit.shipping.backoff import BackOff
 from gateway.audit.shipping.errors import LostEvents
 from gateway.audit.shipping.source import Tail
@@ -29,6 +32,7 @@ from tests.audit.shipping import (
     wait_until,
     write,
 )
+from tests.support.disks import small_disk
 from tests.support.processes import clean_environment
 
 
@@ -305,6 +309,38 @@ def test_sealed_segments_are_dropped_with_seal_tree_and_checkpoint(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in target.iterdir()}
     assert ship(tmp_path / "state", f"drop:{archive}")[0] == 0
     assert before == {path: path.stat().st_mtime_ns for path in target.iterdir()}
+
+
+def test_what_was_dropped_verifies_by_itself_and_is_an_anchor(tmp_path):
+    """The archive is a log that verifies alone, and its checkpoints hold the original to what it was."""
+    directory = sealed_log(tmp_path / "state")
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    assert ship(tmp_path / "state", f"drop:{archive}")[0] == 0
+    verifier = [COMMAND[0], Path(gateway.audit.verifier.__file__), "log"]
+    for given in ([archive / "main" / "w0"], [directory, "--anchor", archive]):
+        done = subprocess.run([*verifier, *given], capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    rolled_back = tmp_path / "rolled-back"
+    shutil.copytree(directory, rolled_back)
+    (rolled_back / "checkpoint").unlink()
+    max(rolled_back.glob("seg-*.jsonl")).unlink()  # the newest segment: an older state of the log
+    done = subprocess.run([*verifier, rolled_back, "--anchor", archive], capture_output=True, check=False)
+    assert done.returncode == 1, done.stdout
+
+
+def test_a_cursor_that_cannot_be_written_is_no_confirmation(tmp_path):
+    """On a full disk the batch is sent again later, and the reason is told; nothing is taken for shipped."""
+    with small_disk(tmp_path / "state", 2 * 1024**2) as state:
+        directory = made(state, 50, segment_size=200_000)
+        filler = state / "filler"
+        with suppress(OSError), filler.open("wb") as file:
+            while file.write(bytes(4096)):
+                file.flush()
+        with following(state, "stdout", "--batch", "10", "--max-wait", "1") as process:
+            wait_until(lambda: "the cursor cannot be written: no space left on device" in process.output())
+            filler.unlink()
+            wait_until(lambda: list(directory.glob("cursor-*.json")) and cursor(directory)["sequence"] == 52)
 
 
 def test_a_dropped_file_is_never_replaced(tmp_path):

@@ -17,6 +17,7 @@ from gateway.audit.shipping.otlp import LONGEST_WAIT, retry_after
 from tests.audit.otlp_receiver import Receiver
 from tests.audit.reading import events
 from tests.audit.shipping import (
+    arguments,
     cursor,
     following,
     last_places,
@@ -232,6 +233,24 @@ def _write_steadily(log, done):
 
 def _lines(path):
     return path.read_bytes().split(b"\n") if path.exists() else []
+
+
+def test_a_shipper_killed_at_any_moment_loses_nothing(tmp_path, receiver):
+    """SIGKILL, again and again, in a backlog: each start goes on where it was confirmed, and one batch comes twice."""
+    rng = random.Random(3)
+    directory = made(tmp_path / "state", 2000)
+    receiver.pause = 0.0002
+    for _ in range(5):
+        with running(arguments(tmp_path / "state", address(receiver), "--batch", "25"), ready_line='"ship"') as process:
+            time.sleep(rng.uniform(0.0, 0.25))
+            process.kill()
+    assert 0 < cursor(directory)["sequence"] < 2002
+    receiver.pause = 0
+    assert ship(tmp_path / "state", address(receiver), "--batch", "25")[0] == 0
+    wait_until(lambda: set(arrived(receiver)) == set(uids(directory)))
+    places = last_places([event["metadata"]["sequence"] for event in parsed(receiver.lines())])
+    assert places == list(range(2002))
+    assert len(arrived(receiver)) <= 2002 + 5 * 25
 
 
 def test_sigterm_does_not_wait_for_a_receiver_that_hangs(tmp_path, receiver):
