@@ -22,13 +22,20 @@ class Question:
 QUESTIONS: Final = (
     Question(
         "denied-by-client",
-        "Who was refused: clients by refused requests, with the reasons.",
+        "Who was refused: clients by refusals, with the reasons.",
+        # The outcome of a request that was refused at the door says so once more: it counts only when something later
+        # has refused what a rule had allowed. So nothing has to be compared by its request id.
         """
-        SELECT client, count(DISTINCT request) AS refused, count(DISTINCT "user") AS users,
+        WITH refusals AS (
+            SELECT client, "user", reason, min(time) AS begin, max(time) AS finish,
+                   count(*) FILTER (phase <> 'outcome' OR (rule IS NOT NULL AND reason NOT IN
+                       ('denied-by-rule', 'sign-in-required', 'step-up-required', 'not-found'))) AS refused
+            FROM events WHERE decision = 'denied' AND {asked} GROUP BY client, "user", reason
+        )
+        SELECT client, sum(refused)::BIGINT AS refused, count(DISTINCT "user") AS users,
                array_to_string(list_sort(list(DISTINCT reason))[:5], ', ') AS reasons,
-               min(time) AS first, max(time) AS last
-        FROM events WHERE decision = 'denied' AND {asked}
-        GROUP BY client ORDER BY refused DESC, last DESC LIMIT $limit
+               min(begin) AS first, max(finish) AS last
+        FROM refusals GROUP BY client ORDER BY refused DESC, last DESC LIMIT $limit
         """,
         since="24h",
     ),
@@ -163,11 +170,11 @@ QUESTIONS: Final = (
         """
         WITH facts AS (
             SELECT page, json_extract_string(details, ['$.runs', '$.run_ms', '$.longest_run_ms'])::BIGINT[] AS fact
-            FROM events WHERE code = 'socket.activity' AND contains(details, '"runs"') AND {asked}
+            FROM events WHERE code = 'socket.activity' AND {asked}
         )
         SELECT page, sum(fact[1])::BIGINT AS runs, round(sum(fact[2]) / nullif(sum(fact[1]), 0))::BIGINT AS mean_ms,
                approx_quantile(fact[3], 0.95) AS p95_longest_ms, max(fact[3]) AS longest_ms
-        FROM facts GROUP BY page ORDER BY p95_longest_ms DESC NULLS LAST, page LIMIT $limit
+        FROM facts WHERE fact[1] > 0 GROUP BY page ORDER BY p95_longest_ms DESC NULLS LAST, page LIMIT $limit
         """,
         since="24h",
     ),
