@@ -1,6 +1,6 @@
 """A segment's bytes, whether it is plain lines or sealed, from any place on and from the end backwards.
 
-A segment may be sealed between two reads: its lines go, and the compressed file holds the same bytes. Whoever has it
+A segment may be sealed between two reads: its lines go, and the compressed file holds the same events. Whoever has it
 open reads on in what was opened.
 """
 
@@ -83,7 +83,7 @@ def opened(files: SegmentFiles) -> Iterator[Bytes | None]:
 
 def open_bytes(files: SegmentFiles) -> Bytes | None:
     """As `opened`, to be closed by the caller."""
-    # The lines first: while there are both, they are the same. They may be sealed after we looked.
+    # The lines first: while there are both, their events are the same. They may be sealed after we looked.
     for path, kind in ((files.lines, PlainFile), (files.packed, PackedFile)):
         try:
             return kind(path)

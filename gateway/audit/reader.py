@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.audit.contents import complete_size, lines_backwards, lines_from, opened
 from gateway.audit.directory import SegmentFiles, known
+from gateway.audit.sealing.frames import PackedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,14 @@ def last(directory: Path) -> Iterator[Line]:
 class Cursor:
     """Where a reader of one log has got to. `read` goes on from there, across segments.
 
-    `at` counts the bytes of the segment's lines, sealed or not: a cursor that was kept is still right when the segment
-    has been sealed meanwhile.
+    `at` counts the bytes of the segment's lines. They may have been sealed meanwhile, without the commits: then
+    `sequence`, that of the next event, says where to go on.
     """
 
     directory: Path
     start: int = -1
     at: int = 0
+    sequence: int = 0
 
     @classmethod
     def at_end(cls, directory: Path) -> "Cursor":
@@ -79,7 +81,10 @@ class Cursor:
         if not (segments := known(directory)):
             return cls(directory)
         with opened(segments[-1]) as found:
-            return cls(directory, segments[-1].start, complete_size(found) if found else 0)
+            at = complete_size(found) if found else 0
+            newest = next(filter(None, map(parse, lines_backwards(found))), None) if found else None
+        start = segments[-1].start
+        return cls(directory, start, at, newest.place[2] + 1 if newest else start)
 
     def read(self) -> Iterator[Line]:
         """The events that came since.
@@ -104,12 +109,15 @@ class Cursor:
 
     def _rest_of(self, segment: SegmentFiles) -> Iterator[Line]:
         with opened(segment) as found:
-            if found is None or found.size <= self.at:
+            if found is None:
                 return
+            sealed = isinstance(found, PackedFile)
+            at = found.place(self.sequence, segment.start) if isinstance(found, PackedFile) else self.at
             # Only past complete lines: an incomplete one may be finished, or cut off and written anew.
-            for raw in lines_from(found, self.at):
-                self.at += len(raw) + 1
-                if (line := parse(raw)) is not None:
+            for raw in lines_from(found, at):
+                self.at += 0 if sealed else len(raw) + 1
+                if (line := parse(raw)) is not None and line.place[2] >= self.sequence:
+                    self.sequence = line.place[2] + 1
                     yield line
 
 

@@ -33,6 +33,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Final, Literal, NoReturn
 
@@ -342,6 +343,12 @@ class Header:
     def root(self) -> bytes:
         """The tree head of everything before the segment."""
         return Tree(self.start, list(self.peaks)).root
+
+    def vouches_for(self, after: "Header") -> bool:
+        """Whether the key of this segment has signed for the tree and the key with which the next one begins."""
+        root = b64encode(after.root).decode()
+        text = f"{ROLL}\n{self.origin}\n{after.start}\n{root}\n{after.vkey}\n".encode()
+        return after.origin == self.origin and Key.parse(self.vkey).has_signed(text, after.roll or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -690,9 +697,9 @@ def _check_what_is_there(task: Task) -> Segment:
     except (OSError, ValueError) as error:
         wrong = Finding(BAD_SEAL, task.path(".seal").name, f"cannot be read: {error}")
     if plain.exists():
-        found = _check_file(task, plain, seal)
-        if packed.exists() and _digest(plain) != _digest(packed):
-            found = _with(found, Finding(TWICE, plain.name, f"and {packed.name} hold different lines"))
+        found = _check_file(task, plain, None)
+        if packed.exists():  # the gateway is sealing it, or was, when it crashed
+            found = _check_both(found, _check_file(task, packed, seal))
     elif packed.exists():
         found = _check_file(task, packed, seal)
     elif seal and seal.pruned is not None:
@@ -702,16 +709,15 @@ def _check_what_is_there(task: Task) -> Segment:
     return _with(found, wrong) if wrong else found
 
 
-def _digest(path: Path) -> str:
-    """The SHA-256 of the lines. Both forms are there while the gateway seals a segment, and after a crash in that."""
-    digest = hashlib.sha256()
-    try:
-        with _lines_of(path) as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-    except ValueError as error:
-        return str(error)
-    return digest.hexdigest()
+def _check_both(plain: Segment, packed: Segment) -> Segment:
+    """A segment that is there in both forms: each must be sound, and they must hold the same events."""
+    same = (plain.header, plain.end, dict(plain.roots).get(plain.end or 0)) == (
+        packed.header,
+        packed.end,
+        dict(packed.roots).get(packed.end or 0),
+    )
+    found = replace(plain, findings=(*plain.findings, *packed.findings))
+    return found if same else _with(found, Finding(TWICE, plain.file, f"and {packed.file} hold different events"))
 
 
 def _lines_of(path: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
@@ -981,9 +987,7 @@ def _check_link(before: Segment | None, after: Segment, used: set[str]) -> list[
         return [found(NOT_CONTINUED, message=f"is not the continuation of {before.file}: their trees differ")]
     if before.header is None:  # there is a finding about that
         return []
-    root = b64encode(header.root).decode()
-    text = f"{ROLL}\n{before.header.origin}\n{header.start}\n{root}\n{header.vkey}\n".encode()
-    if header.origin != before.header.origin or not Key.parse(before.header.vkey).has_signed(text, header.roll or ""):
+    if not before.header.vouches_for(header):
         return [found(KEY_NOT_VOUCHED, message=f"its key is not signed for by the key of {before.file}")]
     return []
 
@@ -1065,6 +1069,26 @@ def check_proof(line: bytes, proof: str, keys: Sequence[Key]) -> tuple[int, Chec
     return index, checkpoint
 
 
+def size_of(proof: str) -> int:
+    """The size of the log in which the proof is. Raises ValueError when it is none."""
+    return Checkpoint.parse(proof.partition("\n\n")[2], "proof").size
+
+
+def keys_at(chain: Sequence[Header], keys: Sequence[Key], size: int) -> list[Key]:
+    """The keys by which a log signs when it has `size` events, according to the headers of its segments, oldest first.
+
+    Raises:
+        ValueError: the chain does not begin with one of the keys, or somewhere a key was not signed for by the last.
+    """
+    if not chain or chain[0].vkey not in {each.vkey for each in keys}:
+        raise ValueError("the chain of keys does not begin with a key that was given")
+    for before, after in pairwise(chain):
+        if after.start < before.start or not before.vouches_for(after):
+            raise ValueError(f"the key from event {after.start} on is not signed for by the one before it")
+    ends = [each.start for each in chain[1:]] + [1 << 63]
+    return [Key.parse(each.vkey) for each, end in zip(chain, ends, strict=True) if each.start <= size <= end]
+
+
 def check_consistency(old: Checkpoint, new: Checkpoint, path: Sequence[bytes], keys: Sequence[Key]) -> None:
     """Check that the log of the newer checkpoint begins with that of the older one.
 
@@ -1098,6 +1122,11 @@ def read_keys(values: Iterable[str]) -> list[Key]:
             except ValueError as error:
                 raise UnusableError(f"{value}: neither a verifier key nor a file of them: {error}") from error
     return keys
+
+
+def read_chain(text: bytes) -> list[Header]:
+    """The headers of a log's segments, one a line, oldest first. Raises ValueError."""
+    return [Header.parse(line) for line in text.splitlines() if line.strip()]
 
 
 def read_anchors(paths: Iterable[Path]) -> list[Checkpoint]:
@@ -1162,10 +1191,12 @@ def _log(arguments: argparse.Namespace) -> bool:
 
 
 def _proof(arguments: argparse.Namespace) -> bool:
+    line, proof, keys = arguments.event.read_bytes(), arguments.proof.read_bytes(), read_keys(arguments.key)
+    chain = arguments.chain.read_bytes() if arguments.chain else None
     try:
-        index, checkpoint = check_proof(
-            arguments.event.read_bytes(), arguments.proof.read_bytes().decode(), read_keys(arguments.key)
-        )
+        if chain is not None:
+            keys = keys_at(read_chain(chain), keys, size_of(proof.decode()))
+        index, checkpoint = check_proof(line, proof.decode(), keys)
     except ValueError as error:
         _print(f"not proven: {error}")
         return True
@@ -1188,7 +1219,7 @@ def _consistency(arguments: argparse.Namespace) -> bool:
 _EXAMPLES: Final = """For example:
 
   python verifier.py log state/audit/main/w0 --key key-of-the-log.txt --anchor anchors/
-  python verifier.py proof event.json event.tlog-proof --key 'gw.example/audit/main/w0+18d4e562+AQOhB7/z...'
+  python verifier.py proof event.json event.tlog-proof --chain log.keys --key 'gw.example/w0+18d4e562+AQOhB7/z...'
   python verifier.py consistency checkpoint-of-may checkpoint-of-june proof.txt --key keys.txt
 
 Exit codes: 0 as it should be, 1 something was found, 2 it could not be verified."""
@@ -1208,6 +1239,7 @@ def _parser() -> argparse.ArgumentParser:
     proof = verbs.add_parser("proof", help="check that a log holds one event", **looks)
     proof.add_argument("event", type=Path, help="the line of the event, as it stands in the log")
     proof.add_argument("proof", type=Path, help="its .tlog-proof")
+    proof.add_argument("--chain", type=Path, help="the .keys beside it: how the given key vouches for later ones")
     both = verbs.add_parser("consistency", help="check that one checkpoint continues another", **looks)
     both.add_argument("old", type=Path)
     both.add_argument("new", type=Path)

@@ -125,6 +125,12 @@ def header(key, leaves, before=None, origin=ORIGIN):
     return json.dumps(body, separators=(",", ":")).encode() + b"\n"
 
 
+def kept(lines):
+    """What of a segment's lines is sealed: header, first commit, events, last commit."""
+    last = lines[-1:] if len(lines) > 2 else []
+    return [*lines[:2], *(line for line in lines if line.startswith(b'{"metadata"')), *last]
+
+
 @dataclass
 class Forger:
     """Writes a log. `leaves` are the hashes of all its events, `keys` those of its epochs, first to last."""
@@ -171,8 +177,8 @@ class Forger:
 
     def seal(self, index, pruned=None):
         """Compress a finished segment, a frame for each 4 KB, with a skippable frame behind them."""
-        data = self.plain(index).read_bytes()
-        lines = data.splitlines(keepends=True)
+        lines = kept(self.plain(index).read_bytes().splitlines(keepends=True))
+        data = b"".join(lines)
         compress = zstandard.ZstdCompressor().compress
         packed = b"".join(compress(data[at : at + 4096]) for at in range(0, len(data), 4096))
         packed += (0x184D2A5E).to_bytes(4, "little") + (9).to_bytes(4, "little") + b"seektable"

@@ -495,13 +495,13 @@ def test_a_sealed_segment_packed_anew(log):
 
 
 def test_a_segment_that_is_there_twice(log):
-    """Plain and sealed at once, as while it is sealed: the lines must be the same, whichever a reader takes."""
+    """Plain and sealed at once, as while it is sealed: the events must be the same, whichever a reader takes."""
     shutil.copy(log.plain(1), log.directory / "keep")
     log.seal(1)
     shutil.copy(log.directory / "keep", log.plain(1))
     assert ids(log) == []
     shutil.copy(log.named(0, ".jsonl.zst"), log.named(1, ".jsonl.zst"))
-    assert ids(log) == [BAD_SEAL, TWICE]
+    assert ids(log) == [BAD_HEADER, BAD_SEAL, TWICE]
 
 
 def test_hashes_for_proofs_that_are_wrong(tmp_path):

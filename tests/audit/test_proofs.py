@@ -56,13 +56,12 @@ class Definition:
 def seal(log, index):
     """The segment as the gateway seals it."""
     files = SegmentFiles(log.directory, log.starts[index])
-    lines = files.lines.read_bytes()
     with files.lines.with_suffix(".tmp").open("wb") as target:
         packed = pack(files.lines, target)
-    log.seal(index)
+    sealed = log.seal(index)
     files.lines.with_suffix(".tmp").rename(files.packed)
     assert packed.hashes == files.tree.read_bytes()
-    assert len(lines) == packed.plain.bytes
+    assert sealed["jsonl"] == {"bytes": packed.plain.bytes, "sha256": packed.plain.sha256}
 
 
 def a_log(directory, segments, sealed=0, pruned=0):
@@ -213,11 +212,13 @@ def test_an_older_commit_can_be_proven_against(tmp_path):
     """With the size of a commit, the event is proven in the log of that time, under the key of that time."""
     log = a_log(tmp_path, (6, 9, 9), 2)
     tree = LogTree(tmp_path)
-    for size, key in ((3, 0), (6, 0), (7, 1), (15, 1), (16, 2)):
+    for size, key in ((6, 0), (15, 1), (16, 2), (18, 2)):
         signed = tree.checkpoint_at(size)
         assert Checkpoint.parse(signed, "it").is_signed_by(Key.parse(log.keys[key].vkey))
         assert tree.signed_by(Checkpoint.parse(signed, "it")) == log.keys[key].vkey
         check_proof(tree.line(2), prove(tree, 2, signed), [Key.parse(log.keys[key].vkey)])
+    with pytest.raises(ProofError, match="no commit has the size 3"):  # of a sealed segment the last one is kept
+        tree.checkpoint_at(3)
 
 
 def test_a_size_without_a_commit_is_refused(tmp_path):

@@ -2,11 +2,16 @@
 
 import json
 import subprocess
+from base64 import b64decode
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from gateway.audit import Durability, Ledger, LedgerOptions, admin_action, opened, stamp
+from gateway.audit.note import Signer, checkpoint, checkpoint_text
+from gateway.audit.tree import leaf_hash
 from gateway.cli import app
 from gateway.state.directory import StateDirectory
 from tests.audit.reading import events
@@ -153,3 +158,90 @@ def test_a_checkpoint_that_nobody_has_signed(state, tmp_path):
     assert (done.exit_code, "no key that the log had" in done.output) == (1, True)
     (tmp_path / "none.txt").write_text("nothing\n")
     assert gateway("consistency", tmp_path / "none.txt", "--state-dir", state.path).exit_code == 2
+
+
+# --- from the log's first key to the one that signed ---
+
+
+@pytest.fixture
+def proven(state, tmp_path):
+    """An event of the last segment, its proof, and the chain of the log's keys."""
+    done = gateway("prove", 199, "-o", tmp_path / "evidence", "--state-dir", state.path, "--json")
+    return json.loads(done.output)["proven"][0]
+
+
+def stand_alone(proven, key, chain=None):
+    command = [PYTHON, VERIFIER, "proof", proven["event"], proven["proof"], "--key", key]
+    return subprocess.run([*command, *(["--chain", chain] if chain else [])], capture_output=True, text=True)
+
+
+def test_the_first_key_is_enough(proven):
+    """Whoever knows the log's first key follows the chain of keys to the one that signed, with nothing else at hand."""
+    assert proven["first_key"] != proven["key"]
+    assert stand_alone(proven, proven["first_key"]).returncode == 1
+    assert stand_alone(proven, proven["first_key"], proven["chain"]).returncode == 0
+    checked = gateway(
+        "check-proof", proven["event"], proven["proof"], "--key", proven["first_key"], "--chain", proven["chain"]
+    )
+    assert (checked.exit_code, checked.output.startswith("proven: event 199")) == (0, True)
+
+
+def without_a_link(lines):
+    return [lines[0], *lines[2:]]
+
+
+def with_another_roll(lines):
+    last = json.loads(lines[-1])
+    return [*lines[:-1], json.dumps(last | {"roll": json.loads(lines[-2])["roll"]}, separators=(",", ":")).encode()]
+
+
+def with_another_tree(lines):
+    last = json.loads(lines[-1])
+    return [*lines[:-1], json.dumps(last | {"start": last["start"] ^ 3}, separators=(",", ":")).encode()]
+
+
+def without_its_beginning(lines):
+    return lines[1:]
+
+
+def as_if_the_last_key_had_signed_later(lines):
+    return lines[:-1]
+
+
+BROKEN = [
+    (without_a_link, "is not signed for by the one before it"),
+    (with_another_roll, "is not signed for by the one before it"),
+    (with_another_tree, "not proven"),
+    (without_its_beginning, "does not begin with a key that was given"),
+    (as_if_the_last_key_had_signed_later, "not signed by a key that was given"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN, ids=[row[0].__name__ for row in BROKEN])
+def test_a_broken_chain_of_keys_proves_nothing(proven, tmp_path, change, message):
+    """Each key must be signed for by the one before it, with the tree that it takes over; else nothing is proven."""
+    chain = tmp_path / "broken.keys"
+    chain.write_bytes(b"\n".join(change(Path(proven["chain"]).read_bytes().splitlines())) + b"\n")
+    done = stand_alone(proven, proven["first_key"], chain)
+    assert (done.returncode, message in done.stdout) == (1, True), done.stdout + done.stderr
+
+
+def test_a_later_key_proves_nothing_about_an_earlier_log(state, tmp_path):
+    """A key that was stolen signs for the epoch that it was made for: what it signs about an earlier size is refused."""
+    with Ledger.open(log_of(state), origin=f"{state.instance}/w0", options=QUIET) as ledger:
+        ledger.append(opened(exchange(), stamp()), Durability.BEFORE).wait(5)
+    done = gateway("prove", 3, "-o", tmp_path / "evidence", "--state-dir", state.path, "--json")
+    proven = json.loads(done.output)["proven"][0]
+    thief = Signer(
+        f"{state.instance}/w0",
+        Ed25519PrivateKey.from_private_bytes(b64decode((log_of(state) / "keys" / "current").read_bytes())),
+    )
+    line = tmp_path / "evidence" / "forged.json"
+    line.write_bytes(b'{"metadata":{"sequence":0,"forged":true}}')
+    root = leaf_hash(line.read_bytes())
+    signed = checkpoint(thief.vkey.split("+")[0], 1, root, thief.sign(checkpoint_text(f"{state.instance}/w0", 1, root)))
+    proof = tmp_path / "evidence" / "forged.tlog-proof"
+    proof.write_text(f"c2sp.org/tlog-proof@v1\nindex 0\n\n{signed}")
+    forged = proven | {"event": line, "proof": proof}
+    assert stand_alone(forged, thief.vkey).returncode == 0  # with that key alone it looks true
+    assert stand_alone(forged, proven["first_key"], proven["chain"]).returncode == 1

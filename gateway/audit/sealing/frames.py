@@ -2,7 +2,7 @@
 
 A frame ends before each event whose sequence is a multiple of `FRAME_EVENTS`, so which frame holds an event is known
 without looking. Behind them stands the seek table of the zstd seekable format 0.1.0, a frame that every decompressor
-skips: `zstd -d` gives back the segment, byte for byte.
+skips: `zstd -d` gives back the lines, byte for byte.
 
 Source: https://github.com/facebook/zstd/blob/dev/contrib/seekable_format/zstd_seekable_compression_format.md
 The package zstandard has no part that writes or reads the table; it is two loops.
@@ -111,6 +111,11 @@ class PackedFile:
     def size(self) -> int:
         """Bytes of the segment when it was plain."""
         return self.table.plain[-1]
+
+    def place(self, sequence: int, start: int) -> int:
+        """Where in the segment's bytes, which begin with the event `start`, the frame with an event begins."""
+        frame = sequence // FRAME_EVENTS - start // FRAME_EVENTS
+        return self.table.plain[min(max(frame, 0), len(self.table))]
 
     def frame(self, index: int) -> bytes:
         """What one frame holds.

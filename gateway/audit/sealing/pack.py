@@ -1,6 +1,7 @@
 """One pass over a finished segment: checked line by line, compressed frame by frame, its tree computed on the way.
 
-Needs a few MB of memory whatever the size of the segment.
+Of the commits the first and the last are kept: the last one signs for every event, and the others, 100 random bytes
+each, would take more space than the events. Needs a few MB of memory whatever the size of the segment.
 """
 
 from collections.abc import Iterator
@@ -45,7 +46,10 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """What the pass has found. Times in milliseconds, None in a segment without events: the earliest and the latest."""
+    """What the pass has found. Times in milliseconds, None in a segment without events: the earliest and the latest.
+
+    `source` is the length of the lines as they were, `plain` is what of them is kept, `packed` that compressed.
+    """
 
     header_line: bytes
     commit_line: bytes
@@ -53,6 +57,7 @@ class Packed:
     end: int
     first_time: int | None
     last_time: int | None
+    source: int
     plain: Contents
     packed: Contents
     hashes: bytes
@@ -74,6 +79,7 @@ class _Pass:
         self._path = path
         self._file = file
         self._plain = sha256()
+        self._kept = 0
         self._size = 0
         self._times: tuple[int, int] | None = None
         self._header_line = self._line()
@@ -90,6 +96,8 @@ class _Pass:
             total += len(packed)
             digest.update(packed)
             target.write(packed)
+            self._plain.update(frame)
+            self._kept += len(frame)
         table = seek_table(sizes)
         digest.update(table)
         target.write(table)
@@ -99,23 +107,26 @@ class _Pass:
         line = self._file.readline(_LINE)
         if line and not line.endswith(b"\n"):
             raise self._damaged(f"the line at byte {self._size} is not complete")
-        self._plain.update(line)
         self._size += len(line)
         return line
 
     def _frames(self) -> Iterator[bytes]:
         lines, leaves = [self._header_line], list[bytes]()
         while line := self._line():
-            if line.startswith(b'{"metadata":'):
-                if self._sequence % FRAME_EVENTS == 0 and leaves:
-                    self._levels.extend(leaves)
-                    yield b"".join(lines)
-                    lines, leaves = [], []
-                leaves.append(self._event(line))
-            else:
+            if not line.startswith(b'{"metadata":'):
+                if self._last is None:
+                    lines.append(line)
                 self._commit(line)
+                continue
+            if self._sequence % FRAME_EVENTS == 0 and leaves:
+                self._levels.extend(leaves)
+                yield b"".join(lines)
+                lines, leaves = [], []
+            leaves.append(self._event(line))
             lines.append(line)
         self._levels.extend(leaves)
+        if self._last is not None and self._sequence > self._header.start:
+            lines.append(self._last[0])
         yield b"".join(lines)
 
     def _event(self, line: bytes) -> bytes:
@@ -146,8 +157,8 @@ class _Pass:
         line, commit = self._last
         self._check(tree, commit)
         first, last = self._times or (None, None)
-        plain = Contents(self._size, self._plain.hexdigest())
-        return Packed(self._header_line, line, self._header, tree.size, first, last, plain, packed, self._levels.hashes)
+        plain, hashes = Contents(self._kept, self._plain.hexdigest()), self._levels.hashes
+        return Packed(self._header_line, line, self._header, tree.size, first, last, self._size, plain, packed, hashes)
 
     def _check(self, tree: Tree, commit: Commit) -> None:
         if root_of(commit) != tree.root:

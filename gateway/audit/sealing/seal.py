@@ -38,7 +38,7 @@ class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `header` and `commit` are lines of the segment without their newlines: with them the log is verified across a
     segment whose events are gone. `first_time` and `last_time` are the earliest and the latest time of its events, and
-    None in a segment without any.
+    None in a segment without any. `jsonl` is what the sealed file, `zst`, decompresses to.
     """
 
     seal: str

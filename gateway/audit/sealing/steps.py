@@ -10,6 +10,7 @@ Repeating it after a crash writes the same bytes again, or finds them there.
 
 import hashlib
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,7 +60,7 @@ def seal(files: SegmentFiles, now: int) -> Sealed:
     columns = make_columns(files)
     sealed = seal_of(found, now)
     write_seal(files.seal, sealed)
-    _remove_lines(files, sealed)
+    _remove_lines(files, found.source)
     return Sealed(sealed, columns)
 
 
@@ -94,7 +95,7 @@ def _packed(files: SegmentFiles) -> Packed:
 
 
 def _compare(files: SegmentFiles, found: Packed) -> None:
-    """What a reader will get is what was there: decompressed from the file, not from memory."""
+    """What a reader will get is what was to be kept: decompressed from the file, not from memory."""
     digest, path = hashlib.sha256(), files.packed.with_name(files.packed.name + UNFINISHED)
     packed = PackedFile(path)
     try:
@@ -114,14 +115,15 @@ def _complete(files: SegmentFiles) -> Sealed:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != sealed.zst.sha256:
         raise DamagedLogError(f"{files.packed}: is not the file that its seal states; its lines are kept")
-    with files.lines.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sealed.jsonl.sha256:
-            raise DamagedLogError(f"{files.lines}: is not the segment that was sealed; it is kept")
-    _remove_lines(files, sealed)
+    with Path(os.devnull).open("wb") as nowhere:
+        found = pack(files.lines, nowhere)
+    if found.plain.sha256 != sealed.jsonl.sha256:
+        raise DamagedLogError(f"{files.lines}: is not the segment that was sealed; it is kept")
+    _remove_lines(files, found.source)
     return Sealed(sealed, files.columns.exists() or make_columns(files))
 
 
-def _remove_lines(files: SegmentFiles, sealed: Seal) -> None:
-    if files.lines.stat().st_size != sealed.jsonl.bytes:
+def _remove_lines(files: SegmentFiles, size: int) -> None:
+    if files.lines.stat().st_size != size:
         raise DamagedLogError(f"{files.lines}: has grown since it was sealed; it is kept")
     remove(files.lines)

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from gateway.audit.command_log import WORKER, record
 from gateway.audit.directory import known
-from gateway.audit.evidence import Evidence, find, prove_events, write
+from gateway.audit.evidence import Evidence, Written, find, newest_witnessed, prove_events, write
 from gateway.audit.log_tree import ContradictionError, LogTree, ProofError
+from gateway.audit.proofs import newest_checkpoint
 from gateway.audit.reader import logs
 from gateway.cli.terminal import EXIT_FINDING, EXIT_INVALID, console, fail, print_error, printable
 from gateway.errors import LedgerError
@@ -34,6 +35,9 @@ def prove(
         int | None,
         typer.Option(help="Prove it in the log of this size, which a commit must have.", metavar="SIZE", min=1),
     ] = None,
+    witnessed: Annotated[
+        bool, typer.Option("--witnessed", help="Prove it against the newest checkpoint that a witness has signed.")
+    ] = False,
     log: Annotated[Path | None, typer.Option(help="Look only into the log in this directory.", metavar="DIR")] = None,
     state_dir: Annotated[
         Path | None, typer.Option(help="State directory; default: GATEWAY_STATE_DIR, else .gateway.", metavar="DIR")
@@ -43,10 +47,11 @@ def prove(
         bool, typer.Option("--unrecorded", help="Do not record that it is proven: for a copy of a record.")
     ] = False,
 ) -> None:
-    """Write one event and the proof that it stands in the record: FILE.json and FILE.tlog-proof.
+    """Write one event and the proof that it stands in the record: FILE.json, FILE.tlog-proof, and the log's FILE.keys.
 
-    The proof is checked without the gateway and without the rest of the record. Exit codes: 0 proven, 1 the files of
-    the log contradict its checkpoint, 2 there is no such event or no proof of it.
+    The proof is checked without the gateway and without the rest of the record, by the log's first key.
+
+    Exit codes: 0 proven, 1 the files of the log contradict its checkpoint, 2 there is no such event or no proof of it.
 
     For example:
 
@@ -57,14 +62,22 @@ def prove(
     gateway audit prove req-7f3a9c2e51d04b6a -o evidence --json
     """
     state = state_dir or Path(os.environ.get("GATEWAY_STATE_DIR", ".gateway"))
-    directories = [log] if log else logs(state)
+    directories = [log] if log else [each for each in logs(state) if ".damaged-" not in each.name]
     if not directories:
         _refuse(f"{state}: no record there", "name the gateway's state directory with --state-dir")
+    if witnessed and at is not None:
+        _refuse("--witnessed and --at: one checkpoint or the other", "leave one of them out")
+
+    def checkpoint(tree: LogTree) -> str:
+        if witnessed:
+            return newest_witnessed(tree.directory)
+        return newest_checkpoint(tree.directory) if at is None else tree.checkpoint_at(at)
+
     try:
-        evidence = _evidence(directories, event, at)
+        evidence = _evidence(directories, event, checkpoint)
         if not unrecorded:
             _record(log.resolve().parents[2] if log else state, evidence)
-        files = [(each, *_write(each, output, alone=len(evidence) == 1)) for each in evidence]
+        files = [(each, _write(each, output, alone=len(evidence) == 1)) for each in evidence]
     except ContradictionError as error:
         print_error(str(error), error.hint)
         raise typer.Exit(EXIT_FINDING) from None
@@ -77,20 +90,20 @@ def prove(
     (_show_json if as_json else _show)(files)
 
 
-Files = list[tuple[Evidence, Path, Path]]
+Files = list[tuple[Evidence, Written]]
 
 
-def _evidence(directories: list[Path], event: str, at: int | None) -> list[Evidence]:
+def _evidence(directories: list[Path], event: str, checkpoint: Callable[[LogTree], str]) -> list[Evidence]:
     if event.isascii() and event.isdigit():
         with LogTree(_only(directories)) as tree:
-            return prove_events(tree, [int(event)], at)
+            return prove_events(tree, [int(event)], checkpoint(tree))
     found = []
     with _progress(sum(len(known(each)) for each in directories)) as tick:
         for directory in directories:
             lines = list(find(reversed(known(directory)), event, tick))
             if lines:
                 with LogTree(directory) as tree:
-                    found += prove_events(tree, sorted(line.place[2] for line in lines), at)
+                    found += prove_events(tree, sorted(line.place[2] for line in lines), checkpoint(tree))
     if not found:
         _refuse(f"{event}: no event with this uid, and none of a request with this id", "a sequence is a number")
     return found
@@ -118,7 +131,7 @@ def _record(state: Path, evidence: list[Evidence]) -> None:
     record(state, "audit.export", facts)
 
 
-def _write(evidence: Evidence, output: Path, *, alone: bool) -> tuple[Path, Path]:
+def _write(evidence: Evidence, output: Path, *, alone: bool) -> Written:
     if output.suffix == ".json" and not output.is_dir():
         if not alone:
             _refuse(f"{output}: one file, and there are several events", "name a directory")
@@ -126,20 +139,20 @@ def _write(evidence: Evidence, output: Path, *, alone: bool) -> tuple[Path, Path
     else:
         event_file = output / f"{evidence.name}.json"
     event_file.parent.mkdir(parents=True, exist_ok=True)
-    return event_file, write(evidence, event_file)
+    return write(evidence, event_file)
 
 
 def _show(files: Files) -> None:
-    for evidence, event_file, proof_file in files:
+    for evidence, written in files:
         _line(f"event {evidence.sequence} of {evidence.origin}, in its first {evidence.size} events")
-        _line(f"  {event_file}\n  {proof_file}")
-    evidence, event_file, proof_file = files[0]
-    _line("\nsigned by the key")
-    _line(f"  {evidence.vkey}")
-    _line("which must be known from elsewhere: gateway audit verify says whether the log's first key vouches for it")
-    _line("\nto check it without the gateway:")
-    for each, event_file, proof_file in files:
-        _line(f"  python verifier.py proof {event_file} {proof_file} --key {each.vkey}")
+        _line(f"  {written.event}\n  {written.proof}\n  {written.chain}")
+    _line("\nto check it without the gateway (gateway audit verifier > verifier.py):")
+    for evidence, written in files:
+        _line(
+            f"  python verifier.py proof {written.event} {written.proof} --chain {written.chain} "
+            f"--key {evidence.first_vkey}"
+        )
+    _line("\nthe key is the log's first one: whoever checks must know it from elsewhere, not from here")
 
 
 def _line(text: str) -> None:
@@ -154,10 +167,12 @@ def _show_json(files: Files) -> None:
             "sequence": evidence.sequence,
             "size": evidence.size,
             "key": evidence.vkey,
-            "event": str(event_file),
-            "proof": str(proof_file),
+            "first_key": evidence.first_vkey,
+            "event": str(written.event),
+            "proof": str(written.proof),
+            "chain": str(written.chain),
         }
-        for evidence, event_file, proof_file in files
+        for evidence, written in files
     ]
     typer.echo(json.dumps({"proven": found}))
 
