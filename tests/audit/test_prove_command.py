@@ -4,6 +4,7 @@ import json
 import subprocess
 from base64 import b64decode
 from pathlib import Path
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -227,7 +228,7 @@ def test_a_broken_chain_of_keys_proves_nothing(proven, tmp_path, change, message
 
 
 def test_a_later_key_proves_nothing_about_an_earlier_log(state, tmp_path):
-    """A key that was stolen signs for the epoch that it was made for: what it signs about an earlier size is refused."""
+    """A stolen key signs for the epoch that it was made for: what it signs about an earlier size is refused."""
     with Ledger.open(log_of(state), origin=f"{state.instance}/w0", options=QUIET) as ledger:
         ledger.append(opened(exchange(), stamp()), Durability.BEFORE).wait(5)
     done = gateway("prove", 3, "-o", tmp_path / "evidence", "--state-dir", state.path, "--json")
