@@ -4,7 +4,6 @@ import json
 import subprocess
 from base64 import b64decode
 from pathlib import Path
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
