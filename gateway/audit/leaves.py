@@ -83,13 +83,18 @@ class PlainLeaves:
         """Read what has come since."""
         with self._path.open("rb") as file:
             file.seek(self._at)
-            waiting = b""
-            while data := file.read(_READ):
+            waiting, goes_on = b"", True
+            while goes_on and (data := file.read(_READ)):
                 waiting += data
-                waiting = waiting[self._take(waiting) :]
+                done, goes_on = self._take(waiting)
+                waiting = waiting[done:]
 
-    def _take(self, data: bytes) -> int:
-        """Take up the events of `data` up to its last commit; how many bytes those are."""
+    def _take(self, data: bytes) -> tuple[int, bool]:
+        """Take up the events of `data` up to its last commit; how many bytes those are, and whether to read on.
+
+        Where a line is neither an event nor a commit, what follows was never acknowledged, or is damaged: a checkpoint
+        that covers it will not agree.
+        """
         done, at, hashes, places, sequence = 0, 0, list[bytes](), array("Q"), self.end
         while (end := data.find(b"\n", at)) >= 0:
             line = data[at:end]
@@ -104,10 +109,10 @@ class PlainLeaves:
                 self._places += places
                 done, hashes, places, self.end = end + 1, [], array("Q"), sequence
             else:
-                raise DamagedLogError(f"{self._path}: neither an event nor its commit at byte {self._at + at}")
+                break
             at = end + 1
         self._at += done
-        return done
+        return done, end < 0
 
     def block(self, number: int) -> Sequence[bytes]:
         """See `Leaves`."""

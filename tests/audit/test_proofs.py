@@ -269,8 +269,12 @@ def test_what_comes_is_taken_up(tmp_path):
         file.write(event(6))
     tree.refresh()
     assert tree.size == 6
+    with log.plain(0).open("ab") as file:  # and what a crash leaves there
+        file.write(b"\0" * 5000 + b"\n" + event(7))
+    tree.refresh()
+    assert (tree.size, LogTree(tmp_path).size) == (6, 6)
     with log.plain(0).open("r+b") as file:  # taken back: nobody had signed for it
-        file.truncate(log.plain(0).stat().st_size - len(event(6)))
+        file.truncate(log.plain(0).stat().st_size - len(event(6)) - 5001 - len(event(7)))
     log.segment([3])
     tree.refresh()
     assert (tree.size, tree.root(9)) == (9, Definition(log.leaves).head(0, 9))

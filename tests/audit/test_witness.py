@@ -265,6 +265,24 @@ def test_a_log_is_witnessed(tmp_path):
         found = verify_log(log, keys=[Key.parse(first)], anchors=read_anchors([log / "witness"]))
         assert (found.findings, found.anchors, found.anchors_unchecked) == ((), 2, 0)
 
+        prove = [
+            "audit",
+            "prove",
+            "9",
+            "--log",
+            str(log),
+            "--witnessed",
+            "--unrecorded",
+            "-o",
+            str(tmp_path / "e.json"),
+        ]
+        (proven,) = json.loads(CliRunner().invoke(app, [*prove, "--json"]).output)["proven"]
+        check = ["audit", "check-proof", proven["event"], proven["proof"], "--key", proven["key"], "--witness"]
+        shown = CliRunner().invoke(app, [*check, place.key.vkey])
+        assert (shown.exit_code, "witnessed: by witness.example/w1, 20" in shown.output) == (0, True)
+        assert CliRunner().invoke(app, [*check, _witness_vkey()]).exit_code == 1
+        assert CliRunner().invoke(app, [*check, proven["key"]]).exit_code == 2
+
         noted, statuses = kept(before, place)
         assert [each.code for each in noted] == ["audit.anchor_conflict"]
         assert "has signed a log of" in str(statuses[-1].conflict)
