@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -56,6 +57,7 @@ PER_SEGMENT = 45_000  # what 64 MiB hold
 SPAN = 6 * 3_600_000  # milliseconds of one segment
 KINDS = 3  # segments that differ, before they are copied
 _POLICY = PolicyRef("0007", f"sha256:{'9b1d0c3e' * 8}")
+_LOG = b'"cdc98f98a35fa360/w0"'
 _USER = "user007@corp.example"
 
 # A copy: later, by other people, with requests of its own. Its share of people is new, the others come again.
@@ -90,7 +92,11 @@ def main(
         made = generate(record, events_)
         size = sum(path.stat().st_size for path in record.glob("*.parquet"))
         console = Console()
-        console.print(f"{made} events, {size / made:.1f} bytes each, made in {time.monotonic() - begun:.0f} s")
+        sealed = made - PER_SEGMENT // 2
+        console.print(
+            f"{sealed} sealed events, {size / sealed:.1f} bytes each in columns, and {made - sealed} live ones"
+        )
+        console.print(f"made in {time.monotonic() - begun:.0f} s")
         command = [sys.executable, "-m", "benchmarks.questions", "--measure", "--directory", str(record)]
         done = subprocess.run([*command, "--rounds", str(rounds)], check=True, capture_output=True, text=True)
         _show(console, json.loads(done.stdout))
@@ -114,7 +120,20 @@ def generate(directory: Path, count: int) -> int:
                 )
                 connection.execute(sql)
                 segment.seal.write_text("{}")
-    return copies * PER_SEGMENT
+    return copies * PER_SEGMENT + _live(directory, copies)
+
+
+def _live(directory: Path, copies: int) -> int:
+    """The segment that is being written: half full, plain lines, later than all others."""
+    live = SegmentFiles(directory, copies * PER_SEGMENT)
+    count = PER_SEGMENT // 2
+    if not live.lines.exists():
+        begin = BEGIN + copies * SPAN
+        with live.lines.open("wb") as file:
+            for number, event in enumerate(islice(_mixed(KINDS, begin), count)):
+                file.write(event.line(live.start + number, _LOG, b'"before"') + b"\n")
+            file.write(b'{"cp":%d,"root":"","sig":""}\n' % (live.start + count))
+    return count
 
 
 def _original(directory: Path, number: int) -> Path:
@@ -123,18 +142,18 @@ def _original(directory: Path, number: int) -> Path:
         lines = directory / "original.jsonl"
         with lines.open("wb") as file:
             for sequence, event in enumerate(_mixed(number)):
-                file.write(event.line(sequence, b'"cdc98f98a35fa360/w0"', b'"before"') + b"\n")
+                file.write(event.line(sequence, _LOG, b'"before"') + b"\n")
         with writer() as connection:
             write_parquet(connection, lines, target)
         lines.unlink()
     return target
 
 
-def _mixed(seed: int) -> Iterator[Event]:
+def _mixed(seed: int, begin: int = BEGIN) -> Iterator[Event]:
     """Traffic, and among it what happens in sockets, files, refusals, errors, and the record's own life."""
     random = Random(seed)
     made = 0
-    for event in traffic(PER_SEGMENT, seed=seed, span=SPAN):
+    for event in traffic(PER_SEGMENT, seed=seed, begin=begin, span=SPAN):
         if made >= PER_SEGMENT:
             return
         yield event
