@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 import gateway.audit.verifier
+from gateway.audit.retention import prune
+from gateway.audit.sealing.keeper import appender
 from gateway.audit.shipping.backoff import BackOff
 from gateway.audit.shipping.errors import LostEvents
 from gateway.audit.shipping.source import Tail
@@ -133,10 +135,39 @@ def test_sigterm_ends_in_order(tmp_path):
     assert cursor(directory)["sequence"] == 7
 
 
-def _pruned(directory):
+def pruned(state):
+    """A log whose oldest segment was removed by retention, as the gateway does it; its directory."""
+    directory = made(state, 100, segment_size=60_000)
     seal(directory)
-    oldest = min(directory.glob("seg-*.jsonl.zst"))
-    oldest.unlink()
+    first = json.loads(min(directory.glob("seg-*.seal")).read_bytes())
+    with ledger(state, segment_size=60_000) as log:
+        assert len(prune(directory, first["last_time"] + 1, "a test", appender(log))) >= 1
+    return directory
+
+
+BEGINNINGS = ["first", "oldest", "now"]
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS)
+def test_a_new_receiver_may_begin_later(tmp_path, begin):
+    """--begin is for a new cursor only: the first event, the oldest one where some are pruned, or what comes next."""
+    directory = pruned(tmp_path)
+    oldest = min(int(path.name[4:16]) for path in [*directory.glob("*.zst"), *directory.glob("*.jsonl")])
+    end = 1 + max(event["metadata"]["sequence"] for event in events(directory))
+    code, out, err = ship(tmp_path, "stdout", "--begin", begin)
+    sequences = [event["metadata"]["sequence"] for event in parsed(out.splitlines())]
+    if begin == "first":
+        assert (code, sequences) == (1, []) and "--begin oldest" in err
+        return
+    assert sequences == list(range(oldest if begin == "oldest" else end, end)) and oldest > 0
+    made(tmp_path, 3, segment_size=60_000)
+    _, out, _ = ship(tmp_path, "stdout", "--begin", "now")
+    assert parsed(out.splitlines())[0]["metadata"]["sequence"] == end
+
+
+def _packed_removed(directory):
+    seal(directory)
+    min(directory.glob("seg-*.jsonl.zst")).unlink()
 
 
 def _cut_back(directory):
@@ -178,7 +209,7 @@ def _packed_damaged(directory):
 
 
 LOST = [
-    ("pruned before it was shipped", _pruned, "were removed before they were shipped"),
+    ("a sealed segment is removed", _packed_removed, "were removed before they were shipped"),
     ("the log is shorter than what was shipped", _cut_back, "were shipped from it"),
     ("a line is damaged", _line_damaged, "is damaged"),
     ("a line is missing", _line_removed, "event 5 is missing"),
@@ -341,6 +372,20 @@ def test_a_cursor_that_cannot_be_written_is_no_confirmation(tmp_path):
             wait_until(lambda: "the cursor cannot be written: no space left on device" in process.output())
             filler.unlink()
             wait_until(lambda: list(directory.glob("cursor-*.json")) and cursor(directory)["sequence"] == 52)
+
+
+def test_an_archive_may_begin_with_the_segment_that_is_being_written(tmp_path):
+    """--begin now: what is sealed already stays out, the segment of this moment comes in when it is sealed."""
+    directory = sealed_log(tmp_path / "state")
+    (tmp_path / "archive").mkdir()
+    (live,) = directory.glob("seg-*.jsonl")
+    assert ship(tmp_path / "state", f"drop:{tmp_path / 'archive'}", "--begin", "now")[0] == 0
+    made(tmp_path / "state", 60, segment_size=60_000)
+    seal(directory)
+    code, _, err = ship(tmp_path / "state", f"drop:{tmp_path / 'archive'}")
+    assert code == 0, err
+    dropped = sorted(path.name for path in (tmp_path / "archive").rglob("*.zst"))
+    assert dropped[0] == live.name + ".zst" and len(dropped) > 1
 
 
 def test_a_dropped_file_is_never_replaced(tmp_path):

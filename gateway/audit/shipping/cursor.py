@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
@@ -45,8 +46,8 @@ class Cursor:
         self.position = position
 
     @classmethod
-    def open(cls, directory: Path, name: str, *, origin: str, sink: str) -> Self:
-        """The cursor of this name, at the first event when there is none yet.
+    def open(cls, directory: Path, name: str, *, origin: str, sink: str, begin: Callable[[], int]) -> Self:
+        """The cursor of this name. When there is none, one is made where `begin` says.
 
         Raises:
             LedgerError: another shipper uses it, it cannot be read or written, or it is the cursor of another log.
@@ -58,7 +59,7 @@ class Cursor:
             raise LedgerError(f"{path}: the cursor cannot be kept: {error.strerror}", _WRITABLE) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            position = _read(path, origin, sink)
+            position = _read(path, origin, sink) or _made(path, Position(FORMAT, origin, sink, begin()))
         except BlockingIOError:
             os.close(lock)
             raise LedgerError(
@@ -126,11 +127,21 @@ class Cursor:
 _WRITABLE: Final = "run it as the gateway's user: the cursor is kept in the log's directory"
 
 
-def _read(path: Path, origin: str, sink: str) -> Position:
+def _made(path: Path, position: Position) -> Position:
+    """A new cursor. Written at once when it begins in the middle: a restart must not begin later still."""
+    if position.sequence > 0:
+        try:
+            _replace(path, msgspec.json.encode(position) + b"\n")
+        except OSError as error:
+            raise LedgerError(f"{path}: the cursor cannot be kept: {error.strerror}", _WRITABLE) from error
+    return position
+
+
+def _read(path: Path, origin: str, sink: str) -> Position | None:
     try:
         position = msgspec.json.decode(path.read_bytes(), type=Position)
     except FileNotFoundError:
-        return Position(FORMAT, origin, sink, 0)
+        return None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LedgerError(f"{path}: not a cursor: {error}", "remove it to ship the whole log again") from None
     except OSError as error:

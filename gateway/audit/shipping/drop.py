@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
-from gateway.audit.directory import SegmentFiles, checkpoint_path, starts
+from gateway.audit.directory import SegmentFiles, checkpoint_path, known, starts
 from gateway.audit.note import size_of_checkpoint
 from gateway.audit.sealing.seal import Seal, read_seal
 from gateway.audit.segment import sync_directory
 from gateway.audit.shipping.errors import LostEvents, Refused, Undelivered
 from gateway.audit.shipping.sink import Batch, Delivered
-from gateway.audit.shipping.source import Checkpoint
+from gateway.audit.shipping.source import GO_ON, Checkpoint
 from gateway.audit.statements import DamagedLogError
 
 _BLOCK: Final = 1024 * 1024
@@ -64,7 +64,9 @@ class SealedSegments:
 
     def __init__(self, directory: Path, sequence: int) -> None:
         self._directory = directory
-        self._sequence = sequence
+        # A cursor that begins now begins in the middle of the segment that is being written: with all of it, then.
+        holder = max((each.start for each in known(directory) if each.start <= sequence), default=sequence)
+        self._sequence = holder if SegmentFiles(directory, holder).lines.exists() else sequence
 
     def next(self, checkpoint: Checkpoint, limit: int) -> Batch | None:
         """The next segment that is sealed; None when there is none yet.
@@ -80,7 +82,7 @@ class SealedSegments:
         if seal.pruned is not None or not segment.packed.exists():
             raise LostEvents(
                 f"{self._directory}: events {seal.start} to {seal.end - 1} were removed before they were shipped",
-                "prune later than you ship; to go on behind the gap, set the sequence in the cursor file",
+                GO_ON,
             )
         if seal.end <= seal.start:
             raise LostEvents(f"{segment.seal}: no event in it", _VERIFY)

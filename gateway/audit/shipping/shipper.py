@@ -100,7 +100,7 @@ class Shipper:
         self,
         find: Callable[[], Iterable[Path]],
         sink: Sink,
-        open_cursor: Callable[[Path, str], Cursor],
+        open_cursor: Callable[[Path, Checkpoint], Cursor],
         options: Options,
         status: Status,
         stop: Stop,
@@ -148,7 +148,7 @@ class Shipper:
     def _discover(self) -> None:
         for directory in self._find():
             if directory not in self._lanes and (checkpoint := acknowledged(directory)) is not None:
-                cursor = self._open_cursor(directory, checkpoint.origin)
+                cursor = self._open_cursor(directory, checkpoint)
                 self._lanes[directory] = Lane(directory, cursor, self._options, self._sink.overlap)
 
     def _advance(self, lane: Lane) -> bool:

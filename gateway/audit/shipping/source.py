@@ -7,7 +7,7 @@ so what is shipped is never taken back by a crash, and is at most about a second
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from gateway.audit.contents import lines_from, opened
 from gateway.audit.directory import SegmentFiles, checkpoint_path, known
@@ -18,6 +18,7 @@ from gateway.audit.statements import DamagedLogError
 
 _EVENT: Final = re.compile(rb'\{"metadata":\{"sequence":(\d{1,18}),')
 _OTHER: Final = (b'{"cp":', b'{"log":')
+GO_ON: Final = "prune later than you ship; --begin oldest with a new --name begins behind the gap"
 _VERIFY: Final = "gateway audit verify tells what is left; the receiver has everything before"
 
 
@@ -48,6 +49,32 @@ def acknowledged(directory: Path) -> Checkpoint | None:
         raise LostEvents(f"{checkpoint_path(directory)}: not a checkpoint", _VERIFY) from None
     # A segment is begun only when everything before it is on the disk.
     return Checkpoint(note.partition("\n")[0], max(size, newest))
+
+
+Begin = Literal["first", "oldest", "now"]
+
+
+def beginning(directory: Path, begin: Begin, size: int) -> int:
+    """Where a receiver that is new to the log begins: its first event, the oldest one that is left, or the next one."""
+    match begin:
+        case "first":
+            return 0
+        case "oldest":
+            return _left_up_to(directory, 0, size)
+        case "now":
+            return size
+
+
+def _left_up_to(directory: Path, sequence: int, end: int) -> int:
+    """The first event from `sequence` on, from which on nothing up to `end` is gone."""
+    start = end
+    for segment in reversed([each for each in known(directory) if each.start <= end]):
+        if not (segment.lines.exists() or segment.packed.exists()):
+            break
+        start = min(end, max(sequence, segment.start))
+        if segment.start <= sequence:
+            break
+    return start
 
 
 class Tail:
@@ -106,7 +133,7 @@ class Tail:
         last = f" to {segments[at + 1].start - 1}" if at + 1 < len(segments) else " and later ones"
         raise LostEvents(
             f"{self.directory}: events {self.sequence}{last} were removed before they were shipped",
-            "prune later than you ship; to go on behind the gap, set the sequence in the cursor file",
+            GO_ON,
         )
 
     def _counted(self, lines: Iterator[bytes]) -> Iterator[bytes]:
@@ -149,11 +176,5 @@ class Events:
 
     def rewind(self, sequence: int, confirmed: int) -> None:
         """Go on from `sequence`, or from the first event after it from which on nothing up to `confirmed` is gone."""
-        start = confirmed
-        for segment in reversed([each for each in known(self._directory) if each.start <= confirmed]):
-            if not (segment.lines.exists() or segment.packed.exists()):
-                break
-            start = min(confirmed, max(sequence, segment.start))
-            if segment.start <= sequence:
-                break
+        start = _left_up_to(self._directory, sequence, confirmed)
         self._tail = Tail(self._directory, start)

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,6 +16,7 @@ from gateway.audit.directory import known
 from gateway.audit.shipping.cursor import NAME, Cursor
 from gateway.audit.shipping.errors import ShippingError
 from gateway.audit.shipping.shipper import Options, Shipper
+from gateway.audit.shipping.source import Begin, Checkpoint, beginning
 from gateway.audit.shipping.status import Status, write_metrics
 from gateway.audit.shipping.stop import Stop
 from gateway.audit.shipping.target import Format, SyslogOptions, Target, Trust, parse_target
@@ -52,6 +54,9 @@ def ship(  # one parameter an option
     name: Annotated[
         str | None, typer.Option(help="Name of the cursor; default: made from the address.", metavar="NAME")
     ] = None,
+    begin: Annotated[
+        Begin, typer.Option(help="Where a new cursor begins: the first event, the oldest that is left, or now.")
+    ] = "first",
     format_: Annotated[
         Format, typer.Option("--format", help="What syslog messages hold: the record's own OCSF, or CEF.")
     ] = "ocsf",
@@ -123,13 +128,13 @@ def ship(  # one parameter an option
     state = state_dir or Path(os.environ.get("GATEWAY_STATE_DIR", ".gateway"))
     find = _finder(state, log)
     if not unrecorded:
-        _record(log[0].resolve().parents[2] if log else state, target, cursor_name)
+        _record(_state_of(log[0]) if log else state, target, cursor_name)
     status = Status(target.label, cursor_name)
     sink = target.sink(SyslogOptions(format_, overlap, max_message, trust_any_end))
     stop = Stop()
     stop.listen()
     with _Reporter(metrics) as report:
-        shipper = Shipper(find, sink, _opener(target, cursor_name), options, status, stop, report)
+        shipper = Shipper(find, sink, _opener(target, cursor_name, begin), options, status, stop, report)
         _run(shipper, status, once=once)
 
 
@@ -167,6 +172,12 @@ def _record(state: Path, target: Target, name: str) -> None:
         fail(error, EXIT_INVALID)
 
 
+def _state_of(log: Path) -> Path:
+    """The state directory that a log is in: <state>/audit/<instance>/<worker>."""
+    above = log.resolve().parents
+    return above[2] if len(above) > 2 else log
+
+
 def _finder(state: Path, chosen: list[Path] | None) -> Callable[[], list[Path]]:
     """What lists the logs to ship, each time anew: another process may begin one at any time."""
     if chosen:
@@ -200,8 +211,12 @@ def _logs(state: Path) -> list[Path]:
     return sorted(path for path in (state / "audit").glob("*/*") if known(path))
 
 
-def _opener(target: Target, name: str) -> Callable[[Path, str], Cursor]:
-    return lambda directory, origin: Cursor.open(directory, name, origin=origin, sink=target.label)
+def _opener(target: Target, name: str, begin: Begin) -> Callable[[Path, Checkpoint], Cursor]:
+    def open_cursor(directory: Path, log: Checkpoint) -> Cursor:
+        start = partial(beginning, directory, begin, log.size)
+        return Cursor.open(directory, name, origin=log.origin, sink=target.label, begin=start)
+
+    return open_cursor
 
 
 class _Reporter:
