@@ -84,7 +84,7 @@ def main(
 ) -> None:
     """Measure every built-in question over a record of this size."""
     if measure and directory is not None:
-        print(json.dumps(_measured(directory, rounds)))
+        print(json.dumps(measured(directory, rounds)))
         return
     with tempfile.TemporaryDirectory() as temporary:
         record = directory or Path(temporary)
@@ -230,7 +230,8 @@ def _asked() -> dict[str, str]:
     }
 
 
-def _measured(directory: Path, rounds: int) -> dict[str, Any]:
+def measured(directory: Path, rounds: int) -> dict[str, Any]:
+    """How many milliseconds each question took in each round, and the most memory of this process."""
     took: dict[str, list[float]] = {name: [] for name in _asked()}
     for _ in range(rounds):
         for name, text in _asked().items():
@@ -247,15 +248,15 @@ def _peak() -> float:
 def _ask(directory: Path, name: str, text: str) -> float:
     begun = time.perf_counter()
     with Engine.of([directory], Limits()) as engine:
-        prepared = _prepared(engine, name, text)
-        list(engine.ask(prepared.sql, prepared.parameters).rows)
+        asked = prepared(engine, name, text)
+        list(engine.ask(asked.sql, asked.parameters).rows)
     return (time.perf_counter() - begun) * 1000
 
 
-def _prepared(engine: Engine, name: str, text: str) -> Asked:
+def prepared(engine: Engine, name: str, text: str) -> Asked:
+    """The question of this name over everything that there is."""
     begin = datetime.fromtimestamp(BEGIN / 1000, UTC)
     query = parse("request:0123456789abcdef0123456789abcdef" if name == "one request" else text, begin)
-    # A week, a month, the whole: since the beginning, so that every question sees all that there is.
     query = replace(query, since=begin - timedelta(days=1))
     where = condition(query, engine.clients)
     for question in QUESTIONS:

@@ -241,6 +241,15 @@ def test_sql_asks_the_view(record):
     assert rows(record, "--sql", "select i from range(3) t(i) order by i; -- three") == [{"i": 0}, {"i": 1}, {"i": 2}]
 
 
+def test_sql_is_exported_whatever_stands_around_it(record, tmp_path):
+    """Comments and semicolons around a SELECT are no part of it."""
+    for number, sql in enumerate(("SELECT 7 AS n; -- seven", "/* a */ SELECT 7 AS n ;;", "SELECT 7 AS n --)")):
+        target = tmp_path / f"{number}.parquet"
+        done = ask(record, "--sql", sql, "--format", "parquet", "--output", str(target))
+        assert done.exit_code == 0, done.stderr
+        assert duckdb.sql(f"SELECT n FROM read_parquet('{target}')").fetchall() == [(7,)]
+
+
 REFUSED = [
     "COPY events TO '/tmp/stolen.csv'",
     "COPY (SELECT 1) TO '/tmp/stolen.csv'",

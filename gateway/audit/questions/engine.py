@@ -108,14 +108,16 @@ class Engine:
             first = result.fetchmany(_ROWS)
         return Answer(columns, islice(chain(first, self._rest(result)), most))
 
-    def judge(self, sql: str) -> None:
-        """Nothing, if SQL that somebody has written is exactly one SELECT, of the view and of nothing else.
+    def judge(self, sql: str) -> str:
+        """SQL that somebody has written, if it is exactly one SELECT, of the view and of nothing else.
+
+        What is given is the statement by itself, without comments and semicolons, to be put into another one.
 
         Raises:
             QuestionError: it is something else.
         """
         with self._bounded():
-            check(self._connection, sql, VIEW)
+            return check(self._connection, sql, VIEW)
 
     def clients(self, beginning: str = "") -> list[str]:
         """Every client address, and every host of a command, that the record holds and that begins like this."""

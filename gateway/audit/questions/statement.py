@@ -15,13 +15,14 @@ from gateway.audit.questions.errors import QuestionError
 _FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series"})
 _HINT: Final = "one SELECT (or WITH … SELECT) over the view `events`, and no other table, file or function of tables"
 _TREE: Final = "SELECT json_serialize_sql($1::VARCHAR)"
+_PLAIN: Final = "SELECT json_deserialize_sql($1::JSON)"
 # What may stand in a FROM. Everything else that DuckDB has there, or will have, is refused.
 _RELATIONS: Final = frozenset({"EMPTY", "EXPRESSION_LIST", "JOIN", "SUBQUERY"})
 _PLACES: Final = ("from_table", "left", "right")
 
 
-def check(connection: duckdb.DuckDBPyConnection, sql: str, view: str) -> None:
-    """Nothing, if the SQL is let through.
+def check(connection: duckdb.DuckDBPyConnection, sql: str, view: str) -> str:
+    """The statement, if it is let through, as DuckDB has understood it: without comments and semicolons.
 
     Raises:
         QuestionError: it is no SQL, more than one statement, no SELECT, or reads something besides the view.
@@ -40,6 +41,8 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str, view: str) -> None:
     allowed = frozenset({view}) | frozenset(_own_tables(tree))
     for refused in _refused(tree, allowed):
         raise QuestionError(f"only the view `{view}` can be asked, not {refused}", _HINT, place="--sql")
+    plain = connection.execute(_PLAIN, [json.dumps(tree)]).fetchone()
+    return str(plain[0]) if plain else sql
 
 
 def _refused(tree: object, allowed: frozenset[str]) -> Iterator[str]:

@@ -78,8 +78,8 @@ class Wish:
             QuestionError: it cannot be understood.
         """
         if self.sql is not None:
-            engine.judge(self.sql)
-            return Asked(self.sql, {})
+            plain = engine.judge(self.sql)
+            return Asked(plain if self.format == "parquet" else self.sql, {})
         named = ask_for.question_named(self.question) if self.question is not None else None
         read = self._read(named.since if named else None)
         where = condition(read, engine.clients, pseudonyms)
