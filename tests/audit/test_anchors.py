@@ -221,7 +221,7 @@ def test_a_place_that_hangs_holds_up_nobody(tmp_path):
     begun = time.monotonic()
     with Kept(log, directories=(hangs, fine)) as kept:
         wait_for(lambda: [each.size for each in kept.keeper.statuses if each.place == str(fine)] == [5])
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 20
     assert [each.size for each in kept.keeper.statuses if each.place == str(hangs)] == [None]
 
 
