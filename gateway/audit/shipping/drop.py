@@ -64,9 +64,7 @@ class SealedSegments:
 
     def __init__(self, directory: Path, sequence: int) -> None:
         self._directory = directory
-        # A cursor that begins now begins in the middle of the segment that is being written: with all of it, then.
-        holder = max((each.start for each in known(directory) if each.start <= sequence), default=sequence)
-        self._sequence = holder if SegmentFiles(directory, holder).lines.exists() else sequence
+        self._sequence = _beginning(directory, sequence)
 
     def next(self, checkpoint: Checkpoint, limit: int) -> Batch | None:
         """The next segment that is sealed; None when there is none yet.
@@ -93,12 +91,19 @@ class SealedSegments:
 
     def rewind(self, sequence: int, confirmed: int) -> None:  # noqa: ARG002 - a confirmed copy needs no overlap
         """Go on from there."""
-        self._sequence = sequence
+        self._sequence = _beginning(self._directory, sequence)
 
     def _check_that_it_comes(self, segment: SegmentFiles) -> None:
         later = [start for start in starts(self._directory, ".seal") if start >= segment.start]
         if later and not segment.lines.exists():
             raise LostEvents(f"{self._directory}: the segment with event {segment.start} is missing", _VERIFY)
+
+
+def _beginning(directory: Path, sequence: int) -> int:
+    """Where the segment begins that comes next: a cursor that began with --begin now may stand in the middle of it."""
+    holder = max((each.start for each in known(directory) if each.start <= sequence), default=sequence)
+    files = SegmentFiles(directory, holder)
+    return sequence if files.seal.exists() and _seal(files).end <= sequence else holder
 
 
 def _seal(segment: SegmentFiles) -> Seal:
