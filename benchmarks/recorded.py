@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.audit import Durability, Ledger, closed, opened, stamp
 from gateway.audit.event import Event, Unbuilt
+from gateway.audit.mask_keys import masks_of
 from gateway.model import ExchangeClosed, ExchangeOpened, Reason
 from tests.audit.samples import exchange
 
@@ -36,13 +38,15 @@ async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
 def with_ledger(app: ASGIApp, directory: Path) -> ASGIApp:
     """As the gateway does it: built by the writer, a batch at a time."""
     ledger = Ledger.open(directory / "log", origin="benchmark/w0")
+    masks = masks_of(directory, ("session",), 90)  # as a gateway has them by default
+    decided, ended = partial(opened, masks=masks), partial(closed, masks=masks)
     numbers = itertools.count()
 
     async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         before = replace(TEMPLATE, request_id=f"req-{next(numbers):016x}")
-        receipt = ledger.append(Unbuilt(opened, before, stamp()), Durability.HOLD)
+        receipt = ledger.append(Unbuilt(decided, before, stamp()), Durability.HOLD)
 
         async def held(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -50,7 +54,7 @@ def with_ledger(app: ASGIApp, directory: Path) -> ASGIApp:
             await send(message)
 
         await app(scope, receive, held)
-        ledger.append(Unbuilt(closed, end_of(before), stamp()), Durability.ASYNC)
+        ledger.append(Unbuilt(ended, end_of(before), stamp()), Durability.ASYNC)
 
     return recorded
 
