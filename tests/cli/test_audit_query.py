@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -186,6 +188,31 @@ def test_times_are_utc_unless_local_ones_are_asked_for(record, monkeypatch):
     assert int(local.splitlines()[1][11:13]) == (hour + 9) % 24
 
 
+def on_a_terminal(record, width, *arguments):
+    """What the command shows on a terminal of this width."""
+    ours, theirs = os.openpty()
+    environment = os.environ | {"COLUMNS": str(width), "TERM": "xterm", "NO_COLOR": "1"}
+    command = [GATEWAY, "audit", "query", "--state-dir", str(record.state), *arguments]
+    with subprocess.Popen(command, env=environment, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # the end of a terminal is an error
+            while block := os.read(ours, 4096):
+                shown += block
+        assert process.wait(30) == 0
+    os.close(ours)
+    return [line for line in re.sub(r"\x1b\[\d*m", "", shown.decode()).splitlines() if line]
+
+
+def test_a_narrow_terminal_shows_values_behind_their_names(record):
+    """A table that is too wide for the terminal becomes one line a row: nothing is cut off or broken in two."""
+    query = ("request:req-ledger", "--columns", "time,decision,user,path,status,request")
+    wide, narrow = on_a_terminal(record, 200, *query), on_a_terminal(record, 60, *query)
+    assert wide[0].split()[:2] == ["time", "(UTC)"] and len(wide) == 3
+    assert len(narrow) == 2
+    assert narrow[0].endswith("UTC  denied  user=bob@corp.example  path=/ledger  status=403  request=req-ledger")
+
+
 def test_an_export_is_complete_and_nobody_elses(record, tmp_path):
     """`--output` writes all rows, not a hundred, to a new file of mode 0600; what is there is never replaced."""
     for format_ in ("json", "csv", "parquet"):
@@ -325,7 +352,7 @@ def test_a_record_that_masks_people_is_not_told_their_names(tmp_path):
     told = asked_events(record)
     assert len(told) == 3 and BOB.id not in json.dumps(told)
     assert told[0]["unmapped"]["gateway"]["details"]["user"] == newest
-    assert told[2]["unmapped"]["gateway"]["details"]["query"].startswith(f"user:{newest} hmac:")
+    assert told[2]["unmapped"]["gateway"]["details"]["query"].startswith(f'user:{newest} "hmac:')
 
 
 def test_what_cannot_be_recorded_is_not_answered(record, tmp_path):

@@ -27,27 +27,48 @@ Format = Literal["table", "json", "csv", "parquet"]
 _WIDE: Final = 32_768  # columns of a "terminal" that is a file or a pipe: one row, one line
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
 _STYLES: Final = {"denied": "red", "allowed": "green", "modified": "yellow", "observed": "cyan"}
+_SELF_EVIDENT: Final = ("time", "decision", "code", "events", "after", "what", "")
+_NOTHING: Final = "-"
 _NUMBERS: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE")
 
 
 def print_table(answer: Answer, *, local: bool = False, keep_empty: bool = True) -> int:
     """Print the answer as a table, and say how many rows it has. Times are UTC, or of this machine's zone (`local`).
 
-    `keep_empty`: also columns in which no row has anything.
+    A row is a line. On a terminal that is too narrow for the table, each value is written behind the name of its
+    column. `keep_empty`: also columns in which no row has anything.
     """
     rows = list(answer.rows)
     shown = [at for at in range(len(answer.columns)) if keep_empty or any(row[at] is not None for row in rows)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for at in shown:
-        table.add_column(
-            Text(_heading(answer.columns[at], local=local)),
-            justify="right" if answer.columns[at].type in _NUMBERS else "left",
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(_cell(row[at], local=local) for at in shown))
-    _console().print(table)
+    columns = [answer.columns[at] for at in shown]
+    cells = [[_cell(row[at], local=local) for at in shown] for row in rows]
+    table, there = _table(columns, cells, local=local), _console()
+    if table.__rich_measure__(there, there.options.update(max_width=_WIDE)).maximum <= there.width:
+        there.print(table)
+    else:
+        for row in cells:
+            there.print(_one_line(columns, row, _zone(local=local)), soft_wrap=True)
     return len(rows)
+
+
+def _table(columns: Sequence[Answered], cells: Sequence[Sequence[Text]], *, local: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column.type in _NUMBERS else "left"
+        table.add_column(Text(_heading(column, local=local)), justify=justify, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    return table
+
+
+def _one_line(columns: Sequence[Answered], cells: Sequence[Text], zone: str) -> Text:
+    parts = []
+    for column, cell in zip(columns, cells, strict=True):
+        if cell.plain == _NOTHING:
+            continue
+        name = Text("" if column.name in _SELF_EVIDENT else f"{printable(column.name)}=", style="dim")
+        parts.append(Text.assemble(name, cell, f" {zone}" if column.type.startswith("TIMESTAMP") else ""))
+    return Text("  ").join(parts)
 
 
 def write_json(answer: Answer, out: IO[str]) -> int:
@@ -99,14 +120,17 @@ def _console() -> Console:
 def _heading(column: Answered, *, local: bool) -> str:
     if not column.type.startswith("TIMESTAMP"):
         return printable(column.name)
-    zone = datetime.now().astimezone().tzname() if local else "UTC"
-    return printable(f"{column.name} ({zone})")
+    return printable(f"{column.name} ({_zone(local=local)})")
+
+
+def _zone(*, local: bool) -> str:
+    return (datetime.now().astimezone().tzname() or "local") if local else "UTC"
 
 
 def _cell(value: Any, *, local: bool) -> Text:  # noqa: ANN401 - whatever SQL has
     match value:
         case None:
-            return Text("-", style="dim")
+            return Text(_NOTHING, style="dim")
         case datetime():
             return Text(moment_text(value, local=local))
         case str():
