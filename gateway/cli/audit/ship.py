@@ -36,8 +36,7 @@ def ship(  # one parameter an option
         str,
         typer.Option(
             "--to",
-            help="The receiver: otlp+https://host/v1/logs, otlp+http://…, syslog+tls://host:6514, "
-            "syslog+tcp-insecure://…, drop:/directory or stdout.",
+            help="Where the record goes, see above.",
             metavar="ADDRESS",
         ),
     ],
@@ -101,6 +100,9 @@ def ship(  # one parameter an option
     ] = False,
 ) -> None:
     """Send the record to a receiver: every acknowledged event at least once, in the order of its log.
+
+    Receivers: otlp+https://host/v1/logs and otlp+http://… for OTLP/HTTP, syslog+tls://host:6514 for RFC 5424 over TLS,
+    syslog+tcp-insecure://… for the same in the clear, drop:/directory for sealed segments, stdout for one event a line.
 
     How far the receiver has confirmed is kept beside the log, so a restart goes on where the last one ended.
 
