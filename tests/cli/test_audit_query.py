@@ -230,6 +230,15 @@ def test_an_export_is_complete_and_nobody_elses(record, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if "tmp" in path.name] == []
 
 
+def test_an_export_is_no_longer_than_was_asked_for(record, tmp_path):
+    """`--limit` holds for every question and every format."""
+    for number, question in enumerate((["code:http.request"], ["--by", "code"], ["--sql", "SELECT * FROM events"])):
+        for format_ in ("json", "csv"):
+            target = tmp_path / f"{number}.{format_}"
+            done = ask(record, *question, "--limit", "2", "--format", format_, "--output", str(target))
+            assert done.stdout == f"{target}: 2 rows\n", done.stderr
+
+
 def test_an_export_that_fails_leaves_nothing(record, tmp_path):
     """A question that cannot be answered leaves no half of a file."""
     target = tmp_path / "out.json"
@@ -377,6 +386,7 @@ MISTAKES = [
     (["--question", "hours", "--by", "user"], "are different questions", "one after the other"),
     (["--by", "user", "--columns", "time"], "does not go with --columns", "columns of its own"),
     (["--sql", "SELECT 1", "user:x"], "does not go with qualifiers", "WHERE"),
+    (["--sql", "SELECT 1", "--limit", "3", "--format", "parquet", "--output", "x"], "--limit and parquet", "LIMIT"),
     (["--histogram", "week"], "'week' is no unit", "hour or day"),
     (["--format", "xml"], "'xml' is no format", "json"),
     (["--format", "parquet"], "does not go with this --output", "--output FILE"),

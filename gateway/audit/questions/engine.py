@@ -174,7 +174,7 @@ class Engine:
             case duckdb.OutOfMemoryException():
                 return QuestionError(
                     f"the answer needs more than {self.limits.megabytes} MB of memory",
-                    "ask for less time with since: or for fewer columns, or allow more",
+                    "ask for less time with since: or for fewer columns, allow more, or use `gateway audit export`",
                 )
             case duckdb.IOException():
                 return QuestionError(_first_line(error), "a segment was sealed or pruned meanwhile: ask again")

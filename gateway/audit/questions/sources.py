@@ -47,7 +47,8 @@ def gone(directories: Iterable[Path]) -> tuple[Gone, ...]:
     """
     found = []
     for directory in directories:
-        pruned = [each for each in known(directory) if not (each.packed.exists() or each.lines.exists())]
+        forms = [(each, (each.packed, each.lines, each.columns)) for each in known(directory)]
+        pruned = [each for each, paths in forms if not any(path.exists() for path in paths)]
         seals = [read_seal(each.seal) for each in pruned if each.seal.exists()]
         if seals:
             latest = max(each.last_time or each.created for each in seals)

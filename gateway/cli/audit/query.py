@@ -170,7 +170,7 @@ def _note(text: str) -> None:
 
 def _answer(engine: Engine, asked: Asked, wish: Wish, *, local: bool) -> None:
     if wish.output is not None:
-        _write(engine, asked, wish.output, wish.format)
+        _write(engine, asked, wish, wish.output)
         return
     with busy("reading the record"):
         answer = engine.ask(asked.sql, asked.parameters, most=wish.most)
@@ -184,14 +184,15 @@ def _answer(engine: Engine, asked: Asked, wish: Wish, *, local: bool) -> None:
         _note(f"the first {count}; --limit shows more")
 
 
-def _write(engine: Engine, asked: Asked, output: Path, format_: Format) -> None:
+def _write(engine: Engine, asked: Asked, wish: Wish, output: Path) -> None:
     file = create(output)
     try:
         with file, busy(f"writing {printable(str(output))}"):
-            if format_ == "parquet":
+            if wish.format == "parquet":
                 count = engine.write_parquet(asked.sql, asked.parameters, output.resolve())
             else:
-                count = (write_json if format_ == "json" else write_csv)(engine.ask(asked.sql, asked.parameters), file)
+                answer = engine.ask(asked.sql, asked.parameters, most=wish.most)
+                count = (write_json if wish.format == "json" else write_csv)(answer, file)
     except BaseException:
         output.unlink(missing_ok=True)
         raise

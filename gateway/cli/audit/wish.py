@@ -61,6 +61,8 @@ class Wish:
             raise QuestionError("does not go with --columns", "its answer has columns of its own", place=given[0])
         if self.sql is not None and (self.text or self.since or self.until):
             raise QuestionError("does not go with qualifiers", "write them into its WHERE", place="--sql")
+        if self.sql is not None and self.format == "parquet" and self.limit is not None:
+            raise QuestionError("does not go with --limit and parquet", "write LIMIT into the SQL", place="--sql")
         if self.histogram not in (None, "hour", "day"):
             raise QuestionError(f"{self.histogram!r} is no unit", "write hour or day", place="--histogram")
         if self.format not in get_args(Format):
