@@ -112,7 +112,7 @@ def _opened(redacted: Redacted, stamp: Stamp, *, inside: str | None = None) -> E
         redacted.erased or UNSET,
         redacted.masked or UNSET,
         redacted.truncated or UNSET,
-        context,
+        redacted.inputs,
     )
     if inside is not None:
         return network(redacted, stamp, outcome, unmapped, code=inside, activity=6)
@@ -163,7 +163,7 @@ def _http(
             status_detail=unmapped.reason,
             action_id=outcome.action,
             disposition_id=outcome.disposition,
-            actor=actor(context.principal, context.session),
+            actor=actor(context.principal, redacted.session),
             src_endpoint=source(exchange),
             dst_endpoint=destination(context),
             http_request=ocsf.HttpRequest(
@@ -211,7 +211,7 @@ def network(
             status_detail=unmapped.reason,
             action_id=outcome.action,
             disposition_id=outcome.disposition,
-            actor=actor(context.principal, context.session),
+            actor=actor(context.principal, redacted.session),
             src_endpoint=source(exchange),
             dst_endpoint=destination(context),
             url=ocsf.Url(context.path, "wss" if context.scheme == "https" else "ws", context.host or UNSET),

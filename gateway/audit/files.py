@@ -81,7 +81,7 @@ def _event(transfer: Transfer, redacted: Redacted, stamp: Stamp, caps: Caps, fou
             status_detail=judged.reason,
             action_id=outcome.action,
             disposition_id=outcome.disposition,
-            actor=actor(context.principal, context.session),
+            actor=actor(context.principal, redacted.session),
             src_endpoint=source(exchange),
             dst_endpoint=destination(context),
             file=file,

@@ -121,22 +121,28 @@ def _addresses(context: RequestContext, masks: Masks) -> dict[str, str]:
 
 
 _CONTEXT: Final = attrgetter(*(each.name for each in fields(RequestContext)))
-_EXCHANGE: Final = attrgetter(*(each.name for each in fields(ExchangeOpened)))
 _AT_SESSION: Final = [each.name for each in fields(RequestContext)].index("session")
-_AT_CONTEXT: Final = [each.name for each in fields(ExchangeOpened)].index("context")
+
+
+def mask_session(context: RequestContext, masks: Masks) -> tuple[str | None, tuple[str, ...]]:
+    """The session as it may stand in the record, and where. Nothing has to be searched for it: it is of our making."""
+    if not masks.session or not context.session:
+        return context.session, ()
+    return masks.of("session", context.session), _SESSION_ONLY
+
+
+def with_session(context: RequestContext, session: str | None) -> RequestContext:
+    """The context with another session, in half of the time that `dataclasses.replace` takes."""
+    inputs = list(_CONTEXT(context))
+    inputs[_AT_SESSION] = session
+    return RequestContext(*inputs)
 
 
 def _session_only(exchange: ExchangeOpened, masks: Masks) -> Masked:
-    # Nearly every event comes here: half of what `dataclasses.replace` takes, and no text has to be searched, since
-    # a fingerprint of a session is made by us and stands nowhere else.
-    context = exchange.context
-    if not masks.session or not context.session:
+    session, pointers = mask_session(exchange.context, masks)
+    if not pointers:
         return Masked(exchange)
-    inputs = list(_CONTEXT(context))
-    inputs[_AT_SESSION] = masks.of("session", context.session)
-    parts = list(_EXCHANGE(exchange))
-    parts[_AT_CONTEXT] = RequestContext(*inputs)
-    return Masked(ExchangeOpened(*parts), _SESSION_ONLY)
+    return Masked(replace(exchange, context=with_session(exchange.context, session)), pointers)
 
 
 class _Masking:

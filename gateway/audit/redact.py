@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
-from gateway.audit.masking import USER, mask
+from gateway.audit.masking import USER, mask, mask_session, with_session
 from gateway.audit.masks import CLEAR, Masks
 from gateway.model import Allow, Check, Client, Decision, ExchangeOpened, Principal, RequestContext, Surface
 
@@ -60,12 +60,22 @@ _PATHS_OF_SOCKETS: Final = ("/url/path", "/unmapped/gateway/inputs/path")
 
 
 class Redacted(Struct, frozen=True, gc=False):
-    """An exchange that may be written as it is. The pointers name what is not as it came."""
+    """An exchange that may be written, with this session. The pointers name what is not as it came.
+
+    A session that is masked stands here and not in the exchange: nearly every event has one, and most need no copy.
+    """
 
     exchange: ExchangeOpened
+    session: str | None
     erased: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
     masked: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> RequestContext:
+        """All that the engine looked at, as it may be written."""
+        context = self.exchange.context
+        return context if self.session == context.session else with_session(context, self.session)
 
 
 def redact(exchange: ExchangeOpened, caps: Caps = NORMAL, masks: Masks = CLEAR) -> Redacted:
@@ -75,10 +85,13 @@ def redact(exchange: ExchangeOpened, caps: Caps = NORMAL, masks: Masks = CLEAR) 
     """
     masked: tuple[str, ...] = ()
     if masks:
+        if caps is NORMAL and not (masks.user or masks.client) and _is_plain(exchange):
+            session, masked = mask_session(exchange.context, masks)
+            return Redacted(exchange, session, masked=masked)
         known = mask(exchange, masks)
         exchange, masked = known.exchange, known.masked
     if caps is NORMAL and _is_plain(exchange):
-        return Redacted(exchange, masked=masked)
+        return Redacted(exchange, exchange.context.session, masked=masked)
     return _Redaction(caps, masked).run(exchange)
 
 
@@ -193,7 +206,7 @@ class _Redaction:
             ),
             user_agent=self._maybe(exchange.user_agent, self.caps.agent, "/http_request/user_agent"),
         )
-        return Redacted(result, _once(self.erased), _once(self.truncated), self.masked)
+        return Redacted(result, result.context.session, _once(self.erased), _once(self.truncated), self.masked)
 
     def _context(self, context: RequestContext) -> RequestContext:
         limit, at = self.caps.text, "/unmapped/gateway/inputs/"
