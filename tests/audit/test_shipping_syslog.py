@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import shutil
 import socket
 import ssl
 import threading
@@ -31,8 +30,6 @@ from tests.audit.shipping import (
     write,
 )
 from tests.support.certificates import Authority
-
-pytestmark = pytest.mark.skipif(shutil.which("rsyslogd") is None, reason="needs the Debian package rsyslog")
 
 
 @pytest.fixture(scope="module")
