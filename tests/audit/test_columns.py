@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from gateway.audit import Stamp, closed, lifecycle, opened, policy_change, script_error
+from gateway.audit.activity import Happening, happened
 from gateway.audit.events import Violation, csp_violation
 from gateway.audit.files import Transfer, transferred
 from gateway.audit.questions.columns import COLUMNS, NAMES, lines_sql, parquet_sql, write_parquet, writer
@@ -16,6 +17,7 @@ from tests.audit.samples import DENY, POLICY, STAFF, STAMP, end, exchange, line,
 HEADER = b'{"log":"gateway-audit/2","origin":"o","start":0,"created":1,"stack":[],"vkey":"v","roll":null}\n'
 COMMIT = b'{"cp":1,"root":"nrL9ImJ8e0i0r1KBN5Iu2mJO7FUovJVc7meItLBprZ8=","sig":"GNTl"}\n'
 
+ACTIVITY = happened(Happening(socket(), "socket.activity", "/x", {"runs": 4, "run_ms": 900}), STAMP)
 VIOLATION = Violation("/x", "img-src", "https://evil.example")
 
 
@@ -72,6 +74,8 @@ EVENTS = [
      {"code": "ws.close", "status": 101, "close_code": 4403, "bytes_in": 3, "bytes_out": 5, "path": "/_stcore/stream"}),
     ("a message", opened(socket(DENY, surface=Surface.MESSAGE, message="clear_cache"), STAMP),
      {"message": "clear_cache", "surface": "message", "method": "GET"}),
+    ("what happened in a socket", ACTIVITY,
+     {"code": "socket.activity", "page": "/x", "runs": 4, "run_ms": 900, "longest_run_ms": None}),
     ("a method that OCSF does not know", opened(exchange(DENY, method="BREW"), STAMP), {"method": "BREW"}),
     ("a file", transferred(Transfer("upload", "a.csv", 12, "ab" * 32, "text/csv"), exchange(), STAMP),
      {"code": "file.upload", "file": "a.csv", "file_size": 12, "file_type": "text/csv", "sha256": "ab" * 32}),

@@ -140,7 +140,8 @@ QUESTIONS: Final = (
         "What was changed, and who has asked the record: policy revisions, acts of administrators, queries, exports.",
         """
         SELECT time, code, "user", client, text, revision, failed, details
-        FROM events WHERE (phase IN ('change', 'admin') OR starts_with(code, 'policy.')) AND {asked}
+        FROM events WHERE phase IN ('change', 'admin', 'lifecycle')
+             AND (phase <> 'lifecycle' OR starts_with(code, 'policy.')) AND {asked}
         ORDER BY time DESC, log, sequence DESC LIMIT $limit
         """,
         since="30d",
@@ -168,13 +169,10 @@ QUESTIONS: Final = (
         "slowest-pages",
         "Which pages make visitors wait: the longest runs of their scripts, in ms.",
         """
-        WITH facts AS (
-            SELECT page, json_extract_string(details, ['$.runs', '$.run_ms', '$.longest_run_ms'])::BIGINT[] AS fact
-            FROM events WHERE code = 'socket.activity' AND {asked}
-        )
-        SELECT page, sum(fact[1])::BIGINT AS runs, round(sum(fact[2]) / nullif(sum(fact[1]), 0))::BIGINT AS mean_ms,
-               approx_quantile(fact[3], 0.95) AS p95_longest_ms, max(fact[3]) AS longest_ms
-        FROM facts WHERE fact[1] > 0 GROUP BY page ORDER BY p95_longest_ms DESC NULLS LAST, page LIMIT $limit
+        SELECT page, sum(runs)::BIGINT AS runs, round(sum(run_ms) / sum(runs))::BIGINT AS mean_ms,
+               approx_quantile(longest_run_ms, 0.95) AS p95_longest_ms, max(longest_run_ms) AS longest_ms
+        FROM events WHERE code = 'socket.activity' AND runs > 0 AND {asked}
+        GROUP BY page ORDER BY p95_longest_ms DESC NULLS LAST, page LIMIT $limit
         """,
         since="24h",
     ),

@@ -65,6 +65,12 @@ _DECISION: Final = (
     "CASE action_id WHEN 1 THEN 'allowed' WHEN 2 THEN 'denied' WHEN 3 THEN 'observed' WHEN 4 THEN 'modified' END"
 )
 
+
+def _fact(name: str) -> str:
+    """A number among an event's own facts."""
+    return f"TRY_CAST(json_extract_string(unmapped.gateway.details, '$.{name}') AS BIGINT)"
+
+
 COLUMNS: Final = (
     Column("time", "TIMESTAMP", _TIME, "when it was recorded, UTC"),
     Column("log", "VARCHAR", "metadata.log_name", "which log has it"),
@@ -105,6 +111,9 @@ COLUMNS: Final = (
     Column("file_type", "VARCHAR", "file.mime_type", "its declared type"),
     Column("sha256", "VARCHAR", 'file.hashes[1]."value"', "its content"),
     Column("reports", "BIGINT", '"count"', "of a finding: how many reports it stands for"),
+    Column("runs", "BIGINT", _fact("runs"), "of what happened in a socket: runs of the script"),
+    Column("run_ms", "BIGINT", _fact("run_ms"), "how long they took together, in ms"),
+    Column("longest_run_ms", "BIGINT", _fact("longest_run_ms"), "how long the longest of them took, in ms"),
     Column("agent", "VARCHAR", "coalesce(http_request.user_agent, unmapped.gateway.user_agent)", "the user agent"),
     Column("text", "VARCHAR", "message", "a sentence, in events that are not about an exchange"),
     Column("details", "VARCHAR", "CAST(unmapped.gateway.details AS VARCHAR)", "the event's own facts, as JSON"),
