@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from gateway.audit import Durability, Ledger, closed, opened, script_error, stamp
 from gateway.audit.directory import known
@@ -18,6 +19,7 @@ from gateway.audit.questions.find import Finder
 from gateway.audit.questions.sources import durable_end, gone, sources
 from gateway.audit.reader import logs
 from gateway.audit.retention import prune
+from gateway.cli.audit import app
 from gateway.cli.audit.pseudonyms import Pseudonyms
 from gateway.model import ExchangeClosed, ExchangeOpened
 from gateway.policy.decide import decide
@@ -127,6 +129,9 @@ def test_what_was_pruned_is_known_to_be_gone(log):
     assert found.events > 0 and found.latest < before
     ((left,),) = ask([log])
     assert left == list(range(found.events, total(log)))
+    for since, told in (("2020-01-01", True), ("1h", False)):
+        shown = CliRunner().invoke(app, ["query", "--state-dir", str(log.parents[2]), "--unrecorded", "--since", since])
+        assert (f"test/w0: {found.events} events up to" in shown.stderr) is told
 
 
 # --- the live end ---------------------------------------------------------------------------------------------
