@@ -1,4 +1,4 @@
-"""docs/commands.md has every command and every option, and its examples do what they show."""
+"""docs/commands.md and docs/commands-audit.md have every command and every option, and its examples do what they show."""
 
 import re
 import shutil
@@ -11,11 +11,13 @@ import httpx
 import pytest
 from typer.main import get_group
 
+from gateway.audit import Ledger
 from gateway.cli import VERBS
+from gateway.state.directory import StateDirectory
 from tests.docs.documents import ROOT, blocks, name_of, tracked
 from tests.support.processes import PYTHON, clean_environment, free_port, running
 
-MANUAL = (ROOT / "docs" / "commands.md").read_text("utf-8")
+MANUAL = "\n".join((ROOT / "docs" / name).read_text("utf-8") for name in ("commands.md", "commands-audit.md"))
 SECTIONS = dict(re.findall(r"^## (gateway [a-z -]+)\n(.*?)(?=^## |\Z)", MANUAL, re.MULTILINE | re.DOTALL))
 BIN = Path(PYTHON).parent
 
@@ -50,7 +52,7 @@ OPTIONS = {
 def test_every_command_has_a_section():
     """Each command and sub-command has a section of its own, a row in the table, and no section is about another."""
     assert set(SECTIONS) == set(COMMANDS)
-    assert set(re.findall(r"^\| \[`(gateway [a-z ]+)`\]", MANUAL, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^\| \[`(gateway [a-z -]+)`\]", MANUAL, re.MULTILINE)) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -81,7 +83,7 @@ def misused(text: str) -> list[str]:
     ]
     wrong = []
     for verb, rest in (use for each in code for use in _USE.findall(each)):
-        words = rest.split()
+        words = re.sub(r"'[^']*'|\"[^\"]*\"", "quoted", rest).split()
         longest = (" ".join(["gateway", verb, *words[:count]]) for count in (2, 1, 0))
         name = next((each for each in longest if each in COMMANDS), f"gateway {verb} {words[0] if words else ''}")
         if name not in COMMANDS and (words or f"{verb}" not in {each.name for each in VERBS}):
@@ -119,8 +121,11 @@ def test_the_check_sees_a_command_that_is_none(text, expected):
 
 
 def expected_output(lines: list[str]) -> re.Pattern[str]:
-    """What an example shows, as a pattern: `…` is anything, and blanks may be more or fewer."""
-    shown = [re.sub(r"\\?\s+", r"\\s+", re.escape(line.strip())).replace("…", r".*") for line in lines]
+    """What an example shows, as a pattern: `…` is anything, alone any lines, and blanks may be more or fewer."""
+    shown = [
+        r"[\s\S]*" if line == "…" else re.sub(r"(?:\\?\s)+", r"\\s+", re.escape(line.strip())).replace("…", r".*")
+        for line in lines
+    ]
     return re.compile(r"\s*" + r"\s*\n\s*".join(shown) + r"\s*")
 
 
@@ -173,11 +178,14 @@ def test_the_example_of_serve_serves(served):
     assert httpx.get(f"http://127.0.0.1:{served[1]['8501']}/", trust_env=False).status_code == 200
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "gateway serve"])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if not name.endswith(" serve")])
 def test_the_examples_show_what_happens(name, served, tmp_path):
     """Each example, typed as it stands, ends with exit code 0 and prints what the manual shows."""
-    lives = name in ("gateway health", "gateway audit tail")
+    lives = name == "gateway health" or (name.startswith("gateway audit ") and name != "gateway audit seal")
     directory = served[0] if lives else furnished(tmp_path)
+    if name == "gateway audit seal":  # of a gateway that does not run
+        state = StateDirectory.prepare(directory / ".gateway")
+        Ledger.open(state.audit_directory(), origin=f"{state.instance}/w0").close()
     for block in blocks(SECTIONS[name], "console"):
         for command, shown in steps(block):
             done = shell(with_ports(command, served[1]), directory)
