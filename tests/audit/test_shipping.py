@@ -94,17 +94,17 @@ def test_a_shipper_follows_through_rolls_and_sealing(tmp_path):
         directory = state / "audit" / "main" / "w0"
         process = subprocess.Popen(arguments(state, "stdout"), stdout=sink, env=clean_environment())
         try:
-            for number in range(12):
+            for number in range(7):
                 write(log, 20, number * 20)
                 seal(directory)
                 time.sleep(0.1)
-            wait_until(lambda: b'"r239"' in out.read_bytes())
+            wait_until(lambda: b'"r139"' in out.read_bytes())
         finally:
             process.terminate()
             assert process.wait(10) == 0
     assert len(list(directory.glob("seg-*.seal"))) > 3
     sequences = [event["metadata"]["sequence"] for event in parsed(out.read_bytes().splitlines())]
-    assert sequences == list(range(241))
+    assert sequences == list(range(141))
 
 
 def test_what_is_not_acknowledged_is_not_shipped(tmp_path):

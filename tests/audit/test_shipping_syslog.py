@@ -175,6 +175,20 @@ def test_a_receiver_that_restarts_between_batches_gets_the_last_seconds_again(tm
         wait_until(lambda: {e["metadata"]["uid"] for e in parsed(receiver.messages())} >= set(uids(directory)))
 
 
+def test_what_is_sent_again_never_begins_before_the_cursor_did(tmp_path, receiver, authority):
+    """A receiver that began with --begin now gets its last seconds again at a restart, and nothing from before."""
+    directory = made(tmp_path / "state", 20)
+    options = ("--ca", authority.path, "--begin", "now")
+    for _ in range(3):
+        assert ship(tmp_path / "state", receiver.address, *options)[0] == 0
+        made(tmp_path / "state", 3)
+    wait_until(lambda: b'"sequence":31,' in b"".join(receiver.messages()))
+    sequences = [event["metadata"]["sequence"] for event in parsed(receiver.messages())]
+    assert min(sequences) == 22
+    assert sequences.count(22) == 2
+    assert cursor(directory)["sequence"] == 32
+
+
 REFUSED = [
     ("a name that is not in the certificate", lambda a: ("127.0.0.2", a.path), "ip address mismatch"),
     ("an authority that nobody named", lambda a: ("localhost", None), "certificate"),

@@ -81,7 +81,7 @@ class Cursor:
         before = self.position
         if batch.end <= before.sequence:  # sent once more, to be sure
             return
-        confirmed = _confirmed(before.confirmed, batch.end, overlap) if overlap else ()
+        confirmed = _confirmed(before, batch.end, overlap) if overlap else ()
         position = msgspec.structs.replace(
             before, sequence=batch.end, confirmed=confirmed, rejected=before.rejected + delivered.rejected
         )
@@ -171,10 +171,10 @@ def check_length(position: Position, size: int) -> None:
         )
 
 
-def _confirmed(history: tuple[tuple[int, int], ...], sequence: int, overlap: float) -> tuple[tuple[int, int], ...]:
+def _confirmed(before: Position, sequence: int, overlap: float) -> tuple[tuple[int, int], ...]:
     """The history with one more: a second apart, back to one that is as old as the overlap."""
     now = time.time_ns() // 1_000_000
-    kept = [*history, (now, sequence)] if history else [(0, 0), (now, sequence)]
+    kept = [*(before.confirmed or [(0, before.sequence)]), (now, sequence)]
     # One a second is enough. What is left out makes us send more again, never less.
     if len(kept) > 2 and 0 <= now - kept[-3][0] < _STEP:
         del kept[-2]
