@@ -24,7 +24,6 @@ from gateway.model import (
 )
 from gateway.policy.decide import decide
 from gateway.releases import Released, release
-from gateway.revisions import Revisions
 from gateway.state.directory import StateDirectory
 
 FIRST = """\

@@ -12,7 +12,7 @@ from gateway.audit import Durability, Ledger, LedgerOptions, Stamp, ledger_direc
 from gateway.audit.event import Unbuilt
 from gateway.errors import AuditUnavailable, LedgerError
 from tests.audit.ocsf import problems
-from tests.audit.reading import codes, details, events, lines, sequences
+from tests.audit.reading import codes, details, events, sequences
 from tests.audit.samples import exchange
 
 SMALL = LedgerOptions(segment_size=64 * 1024, reserve=4096)

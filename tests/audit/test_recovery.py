@@ -85,7 +85,7 @@ def test_a_cut_end_is_noticed_by_the_checkpoint(log):
     whole = path.read_bytes()
     for cut in random.Random(1).sample(range(whole.index(b"\n") + 1, len(whole) - 1), 20):
         path.write_bytes(whole[:cut])
-        with pytest.raises(LedgerError, match="no commit in it is good|were acknowledged, are missing"):
+        with pytest.raises(LedgerError, match=r"no commit in it is good|were acknowledged, are missing"):
             Ledger.open(log, origin="o", options=SMALL)
         assert path.read_bytes() == whole[:cut]
 
@@ -95,7 +95,7 @@ def test_every_cut_of_the_last_segment_recovers(log):
     (log / "checkpoint").unlink()  # of the time before the cut: this one has seen more than the file has now
     path = last_segment(log)
     whole = path.read_bytes()
-    first_commit = [each.end() for each in re.finditer(rb'\{"cp":[^\n]*\n', whole)][0]
+    first_commit = next(re.finditer(rb'\{"cp":[^\n]*\n', whole)).end()
     for cut in random.Random(1).sample(range(first_commit, len(whole)), 40):
         path.write_bytes(whole[:cut])
         commits = [json.loads(each[0]) for each in re.finditer(rb'\{"cp":[^\n]*\n', whole[:cut])]

@@ -23,8 +23,8 @@ from gateway.audit.sealing.frames import PackedFile, seek_table
 from gateway.audit.sealing.keeper import Keeper
 from gateway.audit.sealing.process import SealingProcess
 from gateway.audit.statements import DamagedLogError
-from tests.audit.logs import OPTIONS, plain, seal, write
 from tests.audit import forge
+from tests.audit.logs import OPTIONS, plain, seal, write
 from tests.audit.reading import details
 from tests.support.disks import small_disk
 

@@ -1,4 +1,4 @@
-"""docs/commands.md and docs/commands-audit.md have every command and every option, and its examples do what they show."""
+"""The manuals of the commands have every command and every option, and their examples do what they show."""
 
 import re
 import shutil

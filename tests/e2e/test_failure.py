@@ -135,7 +135,7 @@ def test_what_is_left_of_the_space_is_for_what_is_under_way(tmp_path):
 
 
 def test_reading_may_go_on_where_the_operator_says_so(tmp_path):
-    """With `on_failure_hold = degrade` a failed record still refuses every change, and lets pages be read, with an alarm."""
+    """With `on_failure_hold = degrade` a failed record refuses every change, and lets pages be read, with an alarm."""
     env = {"GATEWAY_AUDIT__SEGMENT_SIZE": str(1024**2), "GATEWAY_AUDIT__ON_FAILURE_HOLD": "degrade"}
     with small_disk(tmp_path / "state", 8 * 1024**2) as disk, gateway_served(tmp_path, env=env) as gateway:
         with gateway.http() as client:
