@@ -10,7 +10,9 @@ import pytest
 
 from gateway.audit import Durability, Ledger, LedgerOptions, closed, ledger_directory, lifecycle, opened, stamp
 from gateway.model import Deny, Reason, Surface
+from tests.audit.reading import codes
 from tests.audit.samples import DENY, POLICY, STAFF, end, exchange, socket
+from tests.audit.test_failures import wait_for
 
 COMMAND = [sys.executable, "-c", "import sys; from gateway.cli import main; sys.exit(main())", "audit", "tail"]
 
@@ -157,3 +159,12 @@ def wait_until(condition):
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+def test_silence_does_not_push_what_happened_out_of_sight(tmp_path):
+    """The heartbeats of an idle record are left out of the last lines, and shown to whoever asks for them."""
+    directory = tmp_path / "audit" / "main" / "w0"
+    with Ledger.open(directory, origin="o", options=LedgerOptions(heartbeat=0.1)):
+        wait_for(lambda: codes(directory).count("audit.heartbeat") >= 2)
+    assert "audit.heartbeat" not in tail(tmp_path, "-n", "50")[1]
+    assert tail(tmp_path, "--event", "audit.heartbeat")[1].count("audit.heartbeat") >= 2

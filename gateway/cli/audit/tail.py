@@ -25,6 +25,7 @@ _DECISIONS: Final = {
     4: ("modified", "yellow"),
 }
 _DENIED: Final = 2
+_HEARTBEAT: Final = "audit.heartbeat"
 _NO_ACTION: Final = ("-", "dim")
 _FAILED: Final = ("failed", "bold red")
 
@@ -51,6 +52,8 @@ def tail(
     request_id: Annotated[str | None, typer.Option(help="Only what belongs to this request.", metavar="ID")] = None,
 ) -> None:
     """Print the last events of the record, oldest first: of every process that writes below the state directory.
+
+    The heartbeats of a record in which nothing happens are left out, unless --event asks for them.
 
     For example:
 
@@ -85,7 +88,8 @@ class Filter:
             return False
         if self.request_id is not None and metadata.get("correlation_uid") != self.request_id:
             return False
-        return not self.codes or any(_matches(code, str(metadata.get("event_code"))) for code in self.codes)
+        code = str(metadata.get("event_code"))
+        return any(_matches(each, code) for each in self.codes) if self.codes else code != _HEARTBEAT
 
 
 def summary(event: dict[str, Any]) -> Text:
