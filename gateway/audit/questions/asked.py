@@ -11,7 +11,20 @@ from gateway.audit.questions.conditions import Condition, times
 from gateway.audit.questions.errors import QuestionError
 from gateway.audit.questions.terms import About, Query
 
-SHOWN: Final = ("time", "decision", "code", "user", "client", "method", "path", "page", "reason", "status", "request")
+SHOWN: Final = (
+    "time",
+    "decision",
+    "code",
+    "phase",
+    "user",
+    "client",
+    "method",
+    "path",
+    "page",
+    "reason",
+    "status",
+    "request",
+)
 """The columns that are shown when nobody names others."""
 
 _IN_TIME: Final = "time >= $since AND time < $until AND "
