@@ -13,7 +13,7 @@ PORT ?= 8501
 CODE := gateway tests benchmarks examples deploy streamlit_app.py
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format bench bench-fair bench-first-load crash-test grade image-test lock clean system-packages
+.PHONY: help serve test check format bench bench-fair bench-first-load bench-record crash-test grade image-test lock clean system-packages
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-22s %s\n", $$1, $$2}'
@@ -44,7 +44,13 @@ bench-fair: $(VENV)/.dev ## Measure what many visitors leave to others, bare and
 bench-first-load: $(VENV)/.dev ## Measure a new visitor's first load in Chromium, bare and behind the gateway (minutes)
 	@$(BIN)/python -m benchmarks.first_load $(ARGS)
 
-crash-test: $(VENV)/.dev ## Kill the record's writer a hundred times under load (a minute)
+bench-record: $(VENV)/.dev ## Measure the record: writing, recovery, sealing, verifying, proving, questions (minutes)
+	@$(BIN)/python -m benchmarks.record
+	@$(BIN)/python -m benchmarks.sealing
+	@$(BIN)/python -m benchmarks.proofs
+	@$(BIN)/python -m benchmarks.questions
+
+crash-test: $(VENV)/.dev ## Kill the record's writer a hundred times under load (minutes)
 	@KILLS=100 $(BIN)/python -m pytest -q tests/audit/test_failures.py -k killed
 
 grade: $(VENV)/.grade ## Have the headers graded by outside judges: MDN's HTTP Observatory, csp_evaluator (needs npm)

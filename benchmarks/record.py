@@ -1,11 +1,13 @@
 """What the record costs: `python -m benchmarks.record`.
 
-Two questions. How many events a second does one ledger take when 64 (and 1, and 256) wait at the same time, each until
-it is signed and on the disk? And how many requests does an application answer that is recorded so, beside one with the
-usual structlog set-up, which waits for nothing and promises nothing? Rounds are interleaved; medians and spread.
+Three questions. How many events a second does one ledger take when 64 (and 1, and 256) wait at the same time, each
+until it is signed and on the disk? How many requests does an application answer that is recorded so, beside one with
+the usual structlog set-up, which waits for nothing and promises nothing? Rounds are interleaved; medians and spread.
+And how long does a start take with a full segment of 64 MiB that was torn off in the middle of a batch?
 """
 
 import asyncio
+import shutil
 import statistics
 import tempfile
 import time
@@ -20,11 +22,14 @@ from rich.table import Table
 from benchmarks import http_load
 from benchmarks.recorded import WAYS, facts_of, usual_logger
 from gateway.audit import Durability, Ledger, opened, stamp
+from gateway.audit.recovery import recover
 from tests.audit.samples import exchange
 from tests.support.processes import PYTHON, free_port, running
 
 AIM_EVENTS, AIM_RATIO = 100_000, 1.5
 IN_FLIGHT = (1, 64, 256)
+TOGETHER = (1, 64)
+SEGMENT = 63 * 1024 * 1024
 BESIDE = (
     Path(PYTHON).parents[1] / "beside"
 )  # httptools: uvicorn's fastest parser leaves the record the least to hide behind
@@ -36,7 +41,9 @@ def main(rounds: int = 7, seconds: float = 2.0, directory: Path | None = None) -
     with tempfile.TemporaryDirectory(dir=directory) as home:
         events, delays = _events(Path(home), rounds, seconds)
         requests = _requests(Path(home), rounds, seconds)
+        starts = _starts(Path(home), rounds)
     _show(events, delays, requests)
+    _show_starts(starts)
 
 
 def _events(home: Path, rounds: int, seconds: float) -> tuple[Rates, Rates]:
@@ -93,6 +100,35 @@ def _requests(home: Path, rounds: int, seconds: float) -> Rates:
             with running(command, ready_url=f"http://127.0.0.1:{port}/", env=environment):
                 rates.setdefault(way, []).append(http_load.load(f"http://127.0.0.1:{port}/", seconds).per_second)
     return rates
+
+
+def _starts(home: Path, rounds: int) -> Rates:
+    """Seconds that a start takes, for segments in which so many events share a commit."""
+    event, times = opened(exchange(), stamp()), Rates()
+    for together in TOGETHER:
+        directory = home / f"segment{together}"
+        with Ledger.open(directory, origin="benchmark/w0") as ledger:
+            for _ in range(SEGMENT // (len(event.body) + 200) // together):
+                receipts = [ledger.append(event, Durability.ASYNC) for _ in range(together - 1)]
+                [*receipts, ledger.append(event, Durability.BEFORE)][-1].wait(10)
+        for turn in range(rounds):
+            torn = home / f"torn{together}-{turn}"
+            shutil.copytree(directory, torn)
+            (torn / "checkpoint").unlink()
+            with max(torn.glob("seg-*.jsonl")).open("r+b") as file:
+                file.truncate(file.seek(0, 2) - 100)
+            begun = time.perf_counter()
+            recover(torn, 0)
+            times.setdefault(f"{together} events a commit", []).append(time.perf_counter() - begun)
+            shutil.rmtree(torn)
+    return times
+
+
+def _show_starts(starts: Rates) -> None:
+    table = Table("recovery of a segment of 64 MiB, seconds", "median", "least", "most")
+    for name, values in starts.items():
+        table.add_row(name, *(f"{each:.2f}" for each in (statistics.median(values), min(values), max(values))))
+    Console().print(table, "aim: at most 1 second")
 
 
 def _show(events: Rates, delays: Rates, requests: Rates) -> None:

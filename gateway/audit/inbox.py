@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 from gateway.audit.event import Durability, Event, Unbuilt
 from gateway.errors import AuditUnavailable
@@ -65,18 +65,21 @@ class Receipt:
         with self._lock:
             if self._outcome is not None:
                 return False
-            self._waiters = [*(self._waiters or ()), waiter]
+            if self._waiters is None:
+                self._waiters = [waiter]
+            else:
+                self._waiters.append(waiter)
             return True
 
     def _judge(self) -> None:
         if self._outcome != _DURABLE:
             raise AuditUnavailable(self._outcome or "closed")
 
-    def settle(self, outcome: str) -> list[_Waiter]:
+    def settle(self, outcome: str) -> list[_Waiter] | None:
         """Fix the outcome and hand over who waits for it. Only under the lock."""
         self._outcome = outcome
         waiters, self._waiters = self._waiters, None
-        return waiters or []
+        return waiters
 
 
 class Suppressed:
@@ -119,12 +122,16 @@ class Inbox:
             AuditUnavailable: at once, when the log is failed or closed, or `queue-full`. The event is counted.
         """
         receipt = Receipt(self.lock, event, durability)
+        urgent = durability is not Durability.ASYNC
+        queue = self._queue
         with self.lock:
-            self._admit(receipt)
-            self._queue.append(receipt)
-            self._bytes += receipt.size
-            urgent = durability is not Durability.ASYNC
-            wakes = len(self._queue) == 1 or (urgent and not self._urgent)
+            size = self._bytes + receipt.size
+            full = len(queue) + len(self._taken) >= self._max_events or size > self._max_bytes
+            if full or self._refusal is not None:
+                self._turn_away(receipt)
+            queue.append(receipt)
+            self._bytes = size
+            wakes = len(queue) == 1 or (urgent and not self._urgent)
             self._urgent |= urgent
         if wakes:
             self._call()
@@ -143,14 +150,9 @@ class Inbox:
         self._calling = False
         self._wake.set()
 
-    def _admit(self, receipt: Receipt) -> None:
-        refusal = self._refusal
-        full = len(self._queue) + len(self._taken) >= self._max_events or self._bytes + receipt.size > self._max_bytes
-        if refusal is None and full:
-            refusal = "queue-full"
-        if refusal is not None:
-            self._suppressed.add(receipt.event.time)
-            raise AuditUnavailable(refusal)
+    def _turn_away(self, receipt: Receipt) -> NoReturn:
+        self._suppressed.add(receipt.event.time)
+        raise AuditUnavailable(self._refusal or "queue-full")
 
     def take(self, max_bytes: int, timeout: float) -> list[Receipt]:
         """All that waits, oldest first, up to `max_bytes`; empty when nothing came within `timeout` seconds."""
@@ -252,9 +254,12 @@ class Inbox:
 
     def _settle(self, receipts: Iterable[Receipt], outcome: str) -> list[_Waiter]:
         waiters: list[_Waiter] = []
+        size = 0
         for receipt in receipts:
-            self._bytes -= receipt.size
-            waiters += receipt.settle(outcome)
+            size += receipt.size
+            if found := receipt.settle(outcome):
+                waiters += found
+        self._bytes -= size
         return waiters
 
 

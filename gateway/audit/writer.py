@@ -128,7 +128,7 @@ class Writer:
         """One batch, all or nothing: roll if due, write and sign, sync, acknowledge."""
         entries = self._built(batch)
         try:
-            self._roll_if_due(sum(len(event.body) + _LINE_OVERHEAD for event, _ in entries))
+            self._roll_if_due(sum([len(event.body) for event, _ in entries]) + _LINE_OVERHEAD * len(entries))
             before = self._segment.size, self._chain.tree
             self._append(entries)
         except OSError as error:

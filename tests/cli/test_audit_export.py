@@ -210,6 +210,19 @@ def test_a_person_is_found_behind_a_pseudonym(tmp_path):
     assert row["user"].startswith("hmac:") and row["client_name"].startswith("hmac:") and row["client_ip"] == ""
 
 
+def test_a_name_does_not_come_back_through_the_question(tmp_path):
+    """In a record that masks people, what is recorded about an export has pseudonyms in the place of names."""
+    state = StateDirectory.prepare(tmp_path / "state")
+    masks = masks_of(tmp_path / "state", ["user"], 90)
+    write(state, "w0", [opened(exchange(principal=STAFF), stamped(1, 0), masks)])
+    code, _, err = invoke(tmp_path / "state", f"user:{STAFF.id}")
+    assert code == 0, err
+    told = own(tmp_path / "state")
+    assert {each["metadata"]["event_code"] for each in told} == {"audit.export"}
+    assert STAFF.id not in json.dumps(told)
+    assert all("user:hmac:k1:" in each["unmapped"]["gateway"]["details"]["query"].replace('"', "") for each in told)
+
+
 def test_many_segments_that_are_not_sealed_yet_can_be_asked(tmp_path):
     """Qualifiers are answered within the memory that is allowed, however many segments wait to be sealed."""
     state = StateDirectory.prepare(tmp_path / "state")

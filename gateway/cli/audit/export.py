@@ -24,9 +24,11 @@ from gateway.audit.questions.errors import QuestionError
 from gateway.audit.questions.language import parse
 from gateway.audit.questions.moments import moment
 from gateway.audit.questions.qualifiers import InvalidValueError
+from gateway.audit.questions.written import written
 from gateway.audit.reader import logs
 from gateway.audit.statements import DamagedLogError
 from gateway.cli.audit.asking import FromLines, Memory, StateDirs, Timeout, Unrecorded, brief, busy, states
+from gateway.cli.audit.pseudonyms import Pseudonyms
 from gateway.cli.audit.tail import Filter
 from gateway.cli.terminal import (
     EXIT_FINDING,
@@ -90,11 +92,13 @@ def export(
 
     gateway audit export 'user:alice path:/ledger*' --format ocsf --output alice.jsonl
     """
-    asked = _Asked(brief(" ".join(qualifiers or ())), since, until, Filter(denied, tuple(event or ()), request_id))
     form = _format(format_)
+    found = states(state_dir)
+    with _explained():
+        told = _as_recorded(" ".join(qualifiers or ()), found)
+    asked = _Asked(told, since, until, Filter(denied, tuple(event or ()), request_id))
     wanted = asked.wanted()
     _check_free(output, force=force)
-    found = states(state_dir)
     with _explained():
         spans = [Span.of(directory) for state in found for directory in logs(state)]
         if qualifiers:
@@ -195,6 +199,16 @@ class _Job:
             command_log.record(state, CODE, said)
 
 
+def _as_recorded(text: str, found: list[Path]) -> str | None:
+    """The qualifiers as they may be written down: in a record that masks people, without their names.
+
+    Raises:
+        QuestionError: they cannot be understood.
+    """
+    pseudonyms = Pseudonyms(found)
+    return brief(written(parse(text, datetime.now(UTC)), pseudonyms.newest) if text and pseudonyms.keys else text)
+
+
 def _places(text: str, found: list[Path], timeout: float, memory: int, *, derived: bool) -> Mapping[str, Sequence[int]]:
     """Which events the qualifiers ask for.
 
@@ -204,7 +218,6 @@ def _places(text: str, found: list[Path], timeout: float, memory: int, *, derive
     query = parse(text, datetime.now(UTC))
     from gateway.audit.questions.engine import Engine, Limits  # with DuckDB, which nobody else here needs
     from gateway.audit.questions.places import places
-    from gateway.cli.audit.pseudonyms import Pseudonyms
     from gateway.cli.audit.wish import warn_of_masks
 
     pseudonyms = Pseudonyms(found)
