@@ -21,7 +21,8 @@ from gateway.audit.directory import SegmentFiles, known
 from gateway.audit.log_tree import LogTree, ProofError
 from gateway.audit.proofs import parsed, prove
 from gateway.audit.reader import Line, parse
-from gateway.audit.statements import header_line, read_header
+from gateway.audit.sealing.seal import header_line
+from gateway.audit.statements import read_header
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from gateway.audit.chain import Commit
 from gateway.audit.directory import SegmentFiles
 from gateway.audit.note import is_signed, roll_text
+from gateway.audit.sealing.seal import Seal, read_seal
 from gateway.audit.segment import Header
 from gateway.audit.statements import (
     DamagedLogError,
@@ -33,23 +32,6 @@ BUDGET: Final = 1024**3
 _TAIL: Final = 64 * 1024
 
 
-class _Contents(msgspec.Struct, frozen=True):
-    bytes: int
-    sha256: str
-
-
-class _Seal(msgspec.Struct, frozen=True):
-    """What a start needs of a seal."""
-
-    header: str
-    commit: str
-    zst: _Contents
-    pruned: dict[str, Any] | None = None
-
-
-_SEALS: Final = msgspec.json.Decoder(_Seal)
-
-
 @dataclass(frozen=True, slots=True)
 class _Bounds:
     """How an earlier segment begins and ends. `seal` is None while it is not sealed."""
@@ -57,7 +39,7 @@ class _Bounds:
     files: SegmentFiles
     header: Header
     commit: Commit
-    seal: _Seal | None
+    seal: Seal | None
 
     @property
     def path(self) -> Path:
@@ -91,7 +73,7 @@ def _bounds(files: SegmentFiles) -> _Bounds:
             last_line = file.read().rstrip(b"\n").rpartition(b"\n")[2]
     else:
         path = files.seal
-        seal = _read_seal(path)
+        seal = read_seal(path)
         head, last_line = seal.header.strip().encode() + b"\n", seal.commit.strip().encode()
     header, commit = read_header(path, head), read_commit(last_line)
     if header.start != files.start:
@@ -99,13 +81,6 @@ def _bounds(files: SegmentFiles) -> _Bounds:
     if commit is None or not is_signed_commit(header, commit):
         raise DamagedLogError(f"{path}: does not end with a commit that its key has signed")
     return _Bounds(files, header, commit, seal)
-
-
-def _read_seal(path: Path) -> _Seal:
-    try:
-        return _SEALS.decode(path.read_bytes())
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise DamagedLogError(f"{path}: the seal cannot be read: {error}") from None
 
 
 def _check_link(before: _Bounds, after: Header, path: Path) -> None:
@@ -144,7 +119,7 @@ def _check_lines(segment: _Bounds) -> None:
         raise DamagedLogError(f"{path}: its events are not those that its last commit signs for")
 
 
-def _check_packed(files: SegmentFiles, seal: _Seal, *, whole: bool) -> None:
+def _check_packed(files: SegmentFiles, seal: Seal, *, whole: bool) -> None:
     path = files.packed
     if not path.exists():
         raise DamagedLogError(f"{path}: the sealed segment is missing, and its seal does not say that it was pruned")

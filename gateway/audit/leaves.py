@@ -11,12 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
-import msgspec
-
 from gateway.audit.chain import Commit
 from gateway.audit.directory import SegmentFiles
 from gateway.audit.sealing.frames import FRAME_EVENTS, PackedFile
 from gateway.audit.sealing.levels import LEVELS
+from gateway.audit.sealing.seal import read_seal
 from gateway.audit.segment import Header
 from gateway.audit.statements import DamagedLogError, read_commit, read_header
 from gateway.audit.tree import leaf_hash
@@ -25,17 +24,6 @@ BLOCK: Final = FRAME_EVENTS
 _READ: Final = 4 * 1024 * 1024
 _HEAD: Final = 64 * 1024
 _EVENT: Final = b'{"metadata":'
-
-
-class _Seal(msgspec.Struct, frozen=True):
-    """What proofs need of a seal."""
-
-    end: int
-    header: str
-    commit: str
-
-
-_SEALS: Final = msgspec.json.Decoder(_Seal)
 
 
 class Leaves(Protocol):
@@ -150,10 +138,7 @@ class SealedLeaves:
     """A sealed segment, or what is left of one that was pruned: its seal."""
 
     def __init__(self, files: SegmentFiles) -> None:
-        try:
-            seal = _SEALS.decode(files.seal.read_bytes())
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise DamagedLogError(f"{files.seal}: the seal cannot be read: {error}") from None
+        seal = read_seal(files.seal)
         self.header = read_header(files.seal, seal.header.strip().encode() + b"\n")
         self.end = seal.end
         self._last = read_commit(seal.commit.strip().encode())

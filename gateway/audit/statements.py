@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from gateway.audit.chain import Commit
-from gateway.audit.directory import SegmentFiles
 from gateway.audit.note import ROLL, checkpoint_text, is_signed
 from gateway.audit.segment import FORMAT, Header
 from gateway.audit.tree import Tree
@@ -20,13 +19,6 @@ _HINT: Final = (
 )
 _HEADERS: Final = msgspec.json.Decoder(Header)
 _COMMITS: Final = msgspec.json.Decoder(Commit)
-
-
-class _Seal(msgspec.Struct, frozen=True):
-    header: str
-
-
-_SEALS: Final = msgspec.json.Decoder(_Seal)
 _LOGS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -58,24 +50,6 @@ def read_header(path: Path, data: bytes) -> Header:
         return _HEADERS.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DamagedLogError(f"{path}: the header cannot be read: {error}") from None
-
-
-def header_line(files: SegmentFiles) -> bytes:
-    """The header of a segment as it stands in its file, or of a sealed or pruned one in its seal.
-
-    Raises:
-        DamagedLogError: there is none.
-        OSError: it cannot be read.
-    """
-    if files.lines.exists():
-        with files.lines.open("rb") as file:
-            line = file.readline(64 * 1024)
-    else:
-        try:
-            line = _SEALS.decode(files.seal.read_bytes()).header.encode()
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise DamagedLogError(f"{files.seal}: the seal cannot be read: {error}") from None
-    return line.rstrip(b"\n")
 
 
 def read_commit(line: bytes) -> Commit | None:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.audit.directory import SegmentFiles
 from gateway.audit.sealing.pack import Contents, Packed
 from gateway.audit.sealing.whole import replace
 from gateway.audit.statements import DamagedLogError, read_commit, root_of
@@ -100,6 +101,21 @@ def read_seal(path: Path) -> Seal:
     if path.name != f"seg-{seal.start:012d}.seal":
         raise DamagedLogError(f"{path}: the seal of the segment that begins with sequence {seal.start}")
     return seal
+
+
+def header_line(files: SegmentFiles) -> bytes:
+    """The header of a segment as it stands in its file, or of a sealed or pruned one in its seal.
+
+    Raises:
+        DamagedLogError: there is none.
+        OSError: it cannot be read.
+    """
+    if files.lines.exists():
+        with files.lines.open("rb") as file:
+            line = file.readline(64 * 1024)
+    else:
+        line = read_seal(files.seal).header.encode()
+    return line.rstrip(b"\n")
 
 
 def write_seal(path: Path, seal: Seal) -> None:
