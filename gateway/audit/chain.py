@@ -49,9 +49,7 @@ class Chain:
             LedgerError: there is something else in its place.
         """
         chain = cls(origin, keys, keys.first(), Tree())
-        epoch = chain._epoch(chain._signer, created, None)
-        keys.note(0, epoch.header.vkey)
-        return chain, epoch
+        return chain, chain._epoch(chain._signer, created, None)
 
     def commit(self, tree: Tree) -> bytes:
         """The line that signs for this tree: to be written in one piece with the events that it adds."""

@@ -73,3 +73,8 @@ def checkpoint_path(directory: Path) -> Path:
 def keys_directory(directory: Path) -> Path:
     """Where the private key of the running epoch is."""
     return directory / "keys"
+
+
+def vkeys_path(directory: Path) -> Path:
+    """The verifier keys of all epochs, a line each: it is there from the first segment on."""
+    return keys_directory(directory) / "vkeys.log"

@@ -17,7 +17,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.audit.directory import keys_directory
+from gateway.audit.directory import keys_directory, vkeys_path
 from gateway.audit.note import Signer
 from gateway.audit.segment import private, sync_directory
 from gateway.errors import LedgerError
@@ -94,8 +94,8 @@ class EpochKeys:
                 os.close(old)
 
     def note(self, size: int, vkey: str) -> None:
-        """Write down which key signs from this size on. A convenience: the segments say it themselves."""
-        with suppress(OSError), private(self._directory / "vkeys.log", "a") as file:
+        """Write down which key signs from this size on. The segments say it themselves; this stays when they are gone."""
+        with suppress(OSError), private(vkeys_path(self._directory.parent), "a") as file:
             file.write(f"{size} {vkey}\n")
 
     def _make(self, path: Path) -> None:

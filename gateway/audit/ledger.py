@@ -192,7 +192,9 @@ def _open_segment(
     keys = EpochKeys(directory, origin)
     if state.header is None:
         chain, epoch = Chain.begin(origin, keys, now)
-        return chain, Segment.create(directory, epoch.header, epoch.commit, options.segment_size)
+        segment = Segment.create(directory, epoch.header, epoch.commit, options.segment_size)
+        keys.note(0, epoch.header.vkey)  # after the segment: that a log has begun is what it says
+        return chain, segment
     if state.header.origin != origin:
         raise LedgerError(f"{directory}: the log of {state.header.origin}, not of {origin}", _HINT_IN_USE)
     chain = Chain(origin, keys, keys.of(state.header.vkey), state.tree)

@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from gateway.audit.chain import Commit
-from gateway.audit.directory import SegmentFiles, checkpoint_path, known
+from gateway.audit.directory import SegmentFiles, checkpoint_path, known, vkeys_path
 from gateway.audit.history import check_history
 from gateway.audit.note import size_of_checkpoint
 from gateway.audit.segment import Header, sync_directory
@@ -169,8 +169,9 @@ class _Scan:
 
 def _refuse_lost(directory: Path) -> None:
     """A directory without a segment is new only if nothing says that there was one."""
-    if checkpoint_path(directory).exists():
-        raise DamagedLogError(f"{directory}: there is a checkpoint of a log, and no segment of it")
+    for trace in (checkpoint_path(directory), vkeys_path(directory)):
+        if trace.exists():
+            raise DamagedLogError(f"{directory}: {trace.name} is of a log, and there is no segment of it")
 
 
 def _refuse_damage(directory: Path, scan: _Scan, good: int, tree: Tree, rest: bytes) -> None:

@@ -160,6 +160,11 @@ def remove_every_segment(directory):
         path.unlink()
 
 
+def remove_every_segment_and_the_checkpoint(directory):
+    remove_every_segment(directory)
+    (directory / "checkpoint").unlink()
+
+
 def lose_the_key(directory):
     (directory / "keys" / "current").unlink()
 
@@ -215,7 +220,8 @@ DAMAGE = [
     (remove_the_first_segment, "missing"),
     (remove_a_middle_segment, "what was between them is missing"),
     (remove_the_last_segment, ACKNOWLEDGED),
-    (remove_every_segment, "a checkpoint of a log, and no segment of it"),
+    (remove_every_segment, "checkpoint is of a log, and there is no segment of it"),
+    (remove_every_segment_and_the_checkpoint, "vkeys.log is of a log, and there is no segment of it"),
     (shorten_an_earlier_segment, "does not end with a commit"),
     (shorten_an_earlier_segment_by_a_line, "does not end with a commit"),
     (change_a_letter_of_an_earlier_segment, "not those that its last commit signs for"),
@@ -271,3 +277,13 @@ def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path):
     (tmp_path / "audit").write_text("")
     with pytest.raises(LedgerError, match="cannot be written"):
         Ledger.open(tmp_path / "audit" / "main" / "0", origin="o")
+
+
+def test_a_first_start_that_was_cut_off_is_begun_again(tmp_path):
+    """A crash after the first key and before the first segment leaves a log that has not begun: it begins now."""
+    Ledger.open(tmp_path / "log", origin="o").close()
+    (tmp_path / "cut" / "keys").mkdir(parents=True)
+    (tmp_path / "cut" / "keys" / "current").write_bytes((tmp_path / "log" / "keys" / "current").read_bytes())
+    (tmp_path / "cut" / "seg-000000000000.tmp").write_bytes(b'{"log":')
+    Ledger.open(tmp_path / "cut", origin="o").close()
+    assert sequences(tmp_path / "cut") == [0, 1]
