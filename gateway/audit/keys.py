@@ -94,7 +94,7 @@ class EpochKeys:
                 os.close(old)
 
     def note(self, size: int, vkey: str) -> None:
-        """Write down which key signs from this size on. The segments say it themselves; this stays when they are gone."""
+        """Write down which key signs from this size on. The segments say it, too; this stays when they are gone."""
         with suppress(OSError), private(vkeys_path(self._directory.parent), "a") as file:
             file.write(f"{size} {vkey}\n")
 

@@ -22,7 +22,7 @@ LARGEST = 1024 * 1024  # bytes: more belongs into a release, not into every clon
 # Lines of a module. The vocabulary is one page on purpose: everybody reads all of it, first.
 # The vocabulary, and the table of what each reason is told: both grow by a row, and are read as one.
 # The verifier is one file on purpose: it is taken to machines where nothing of the package is.
-LONGEST, LONGEST_OF = 400, {"gateway/model.py": 560, "gateway/reasons.py": 460, "gateway/audit/verifier.py": 1280}
+LONGEST, LONGEST_OF = 400, {"gateway/model.py": 560, "gateway/reasons.py": 460, "gateway/audit/verifier.py": 1270}
 
 
 def faults(text: str) -> list[str]:
